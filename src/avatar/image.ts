@@ -1,0 +1,6 @@
+/** A picture: row-major sRGB, three bytes a pixel. */
+export interface RgbImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}

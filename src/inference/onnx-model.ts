@@ -1,0 +1,95 @@
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+
+export type TensorData = Float32Array | Uint8Array | Int32Array | BigInt64Array;
+
+/** Numbers and their shape. The element type is that of the typed array. */
+export interface Tensor {
+  readonly data: TensorData;
+  readonly dims: readonly number[];
+}
+
+export type ElementType = 'float32' | 'uint8' | 'int32' | 'int64';
+
+/** What a graph says of one of its inputs or outputs. Symbolic dimensions are strings. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly type: string;
+  readonly shape: readonly (number | string)[];
+}
+
+export type Device = 'cpu' | 'cuda';
+
+export interface OnnxModelOptions {
+  readonly device: Device;
+  /** Threads one `run` may use; 1 where several models share the machine. */
+  readonly threads: number;
+}
+
+/**
+ * One ONNX graph, loaded. This is the only file that knows onnxruntime-node.
+ *
+ * `run()` blocks the calling thread although it returns a promise (the binding wraps a synchronous call), so it is
+ * only ever called in a worker thread, never in the one that serves HTTP.
+ */
+export class OnnxModel {
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  #session: InferenceSession | undefined;
+
+  private constructor(session: InferenceSession) {
+    this.#session = session;
+    this.inputs = session.inputMetadata.map(describe);
+    this.outputs = session.outputMetadata.map(describe);
+  }
+
+  /** @throws Error when the file is no valid graph or the device cannot be used. */
+  static async load(path: string, { device, threads }: OnnxModelOptions): Promise<OnnxModel> {
+    return new OnnxModel(
+      await InferenceSession.create(path, {
+        executionProviders: [device],
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        // The arena keeps its high-water mark for ever; sessions of many sizes would make it grow.
+        enableCpuMemArena: false,
+        logSeverityLevel: 3,
+      }),
+    );
+  }
+
+  /**
+   * Evaluates the graph.
+   * @param feeds one tensor per input name. Their arrays are read in place, not copied, and may be used again.
+   * @returns one tensor per output name, in arrays of their own.
+   */
+  async run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> {
+    if (!this.#session) throw new Error('The model is closed.');
+    const inputs: Record<string, OrtTensor> = {};
+    for (const [name, { data, dims }] of Object.entries(feeds)) {
+      inputs[name] = new OrtTensor(elementType(data), data, dims as number[]);
+    }
+    const outputs = await this.#session.run(inputs);
+    const result: Record<string, Tensor> = {};
+    for (const [name, tensor] of Object.entries(outputs)) {
+      result[name] = { data: tensor.data as TensorData, dims: tensor.dims };
+    }
+    return result;
+  }
+
+  async close(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.release();
+  }
+}
+
+function describe(metadata: InferenceSession.ValueMetadata): TensorInfo {
+  if (!metadata.isTensor) return { name: metadata.name, type: 'not a tensor', shape: [] };
+  return { name: metadata.name, type: metadata.type, shape: metadata.shape };
+}
+
+function elementType(data: TensorData): ElementType {
+  if (data instanceof Float32Array) return 'float32';
+  if (data instanceof Uint8Array) return 'uint8';
+  if (data instanceof Int32Array) return 'int32';
+  return 'int64';
+}
