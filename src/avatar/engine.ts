@@ -1,0 +1,81 @@
+import type { RgbImage } from './image.js';
+
+/** What a session may ask of the motion generator; fixed for the session's life. */
+export interface MotionParameters {
+  /** Same seed, same input: same frames. */
+  readonly seed: number;
+  /** Points of the ODE solver's time grid, 5..50; one evaluation fewer is made per window. */
+  readonly nfe: number;
+  /** Classifier-free guidance on audio, 1..5. */
+  readonly cfgScale: number;
+  /** Constant head pose `[pitch, yaw, roll]` in radians, added to the generated motion. */
+  readonly poseStyle?: readonly [number, number, number];
+  /** Constant gaze `[x, y]`, -1..1, added to the generated motion. */
+  readonly gazeStyle?: readonly [number, number];
+}
+
+export interface AvatarOptions extends MotionParameters {
+  /** Find the face and crop to it; otherwise the whole picture stays in the frame. */
+  readonly crop: boolean;
+}
+
+/** A stretch of 16 kHz mono speech, and where it lies on the session's timeline. */
+export interface MotionWindow {
+  /** First frame of the window proper (behind the context). */
+  readonly startFrame: number;
+  /** Frames of the window proper. */
+  readonly frames: number;
+  /** Frames at the start that the previous window generated as well. */
+  readonly leadFrames: number;
+  /** Frames at the end that the next window will generate again; 0 in the last window. */
+  readonly overlapFrames: number;
+  /** Frames of earlier sound at the head of `waveform`, heard but not generated. */
+  readonly contextFrames: number;
+  /** `(contextFrames + frames) * samplesPerFrame` samples, -1..1. */
+  readonly waveform: Float32Array;
+}
+
+/** Motion tokens of consecutive frames. */
+export interface Motion {
+  readonly startFrame: number;
+  readonly frames: number;
+  /** `[frames, D]`, row-major. */
+  readonly tokens: Float32Array;
+}
+
+/** One portrait, brought to life. Calls are made one after another, in the order of the timeline. */
+export interface Avatar {
+  /** What was assumed about the portrait, in words for the caller. */
+  readonly warnings: readonly string[];
+  /** Motion of the frames that this window makes final: `frames - overlapFrames` of them. */
+  generateMotion(window: MotionWindow): Promise<Motion>;
+  /** I420 frames, back to back, `frames * width * height * 3 / 2` bytes. */
+  render(motion: Motion): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** What the rest of the service needs to know about the model that speaks. */
+export interface EngineDescription {
+  readonly pack: string;
+  readonly device: 'cpu' | 'cuda';
+  /** Why this device: asked for, or what `auto` found. */
+  readonly deviceReason: string;
+  readonly fps: number;
+  readonly width: number;
+  readonly height: number;
+  /** Frames of sound before a window that the audio encoder wants to hear. */
+  readonly contextFrames: number;
+}
+
+/**
+ * Gives portraits a voice. There are two: one that runs the graphs where it stands (`LocalEngine`, inside a worker
+ * thread), and one that hands the calls to such threads (`WorkerEngine`).
+ */
+export interface AvatarEngine {
+  readonly description: EngineDescription;
+  /** Whether `open` would be served now. */
+  readonly ready: boolean;
+  /** @throws AppError `face_not_found` when `crop` is asked for and there is none. */
+  open(portrait: RgbImage, options: AvatarOptions): Promise<Avatar>;
+  close(): Promise<void>;
+}

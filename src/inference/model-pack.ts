@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import type { OnnxModel } from './onnx-model.js';
+
+const graphSchema = z.strictObject({
+  file: z.string().regex(/^[\w.-]+(\/[\w.-]+)*\.onnx$/),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+const positive = z.int().positive();
+
+/** The shape of `pack.json`; `docs/model-packs.md` explains each field. */
+const packSchema = z.strictObject({
+  name: z.string().min(1),
+  version: z.string().min(1),
+  licence: z.string().min(1),
+  weights: z.string().min(1),
+  fps: z.literal(25),
+  source: z.strictObject({
+    size: positive,
+    /** Half the side of the square crop, in units of the face box's larger side. */
+    crop_scale: z.number().positive(),
+    /** A built-in analyser in place of a `source_encoder` graph. */
+    analyser: z.enum(['portrait']).optional(),
+  }),
+  frame: z.strictObject({ width: positive.multipleOf(2), height: positive.multipleOf(2) }),
+  motion: z.strictObject({
+    tokens: positive,
+    /** Frames one call of the generator takes; null: any number. */
+    window: positive.nullable(),
+    context: positive,
+    token_scale: z.array(z.number().positive()).optional(),
+  }),
+  audio: z.strictObject({
+    features: positive,
+    normalisation: z.enum(['none', 'zero_mean_unit_variance']),
+    context_frames: z.int().nonnegative(),
+  }),
+  graphs: z.strictObject({
+    face_detector: graphSchema,
+    face_mesh: graphSchema,
+    source_encoder: graphSchema.optional(),
+    audio_encoder: graphSchema,
+    motion_generator: graphSchema,
+    renderer: graphSchema,
+  }),
+});
+
+type PackFile = z.infer<typeof packSchema>;
+export type GraphName = keyof PackFile['graphs'];
+
+/** One tensor of the contract: a number fixes a dimension, null leaves it open. */
+interface ExpectedTensor {
+  readonly type: 'float32' | 'uint8';
+  readonly shape: readonly (number | null)[];
+}
+
+/** A model pack: a folder with a checked `pack.json` and checked graph files. */
+export class ModelPack {
+  private constructor(
+    readonly directory: string,
+    readonly facts: PackFile,
+  ) {}
+
+  /**
+   * Reads `directory/pack.json` and compares every graph file with its hash.
+   * @throws Error that says which file or field does not fit; never returns a half-good pack.
+   */
+  static async read(directory: string): Promise<ModelPack> {
+    const path = join(directory, 'pack.json');
+    const text = await readFile(path, 'utf8').catch((cause) => {
+      throw new Error(`There is no model pack at ${directory}: pack.json cannot be read.`, { cause });
+    });
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch (cause) {
+      throw new Error(`${path} is not valid JSON.`, { cause });
+    }
+    const parsed = packSchema.safeParse(json);
+    if (!parsed.success) throw new Error(`${path} does not fit the contract:\n${z.prettifyError(parsed.error)}`);
+    const { graphs, source, motion } = parsed.data;
+    if (!source.analyser && !graphs.source_encoder) {
+      throw new Error(`${path} names neither a source_encoder graph nor a built-in analyser.`);
+    }
+    if (motion.token_scale && motion.token_scale.length !== motion.tokens) {
+      throw new Error(`${path}: motion.token_scale has ${motion.token_scale.length} numbers, tokens is ${motion.tokens}.`);
+    }
+    for (const [name, graph] of Object.entries(graphs)) {
+      if (graph) await compareHash(name, join(directory, graph.file), graph.sha256);
+    }
+    return new ModelPack(directory, parsed.data);
+  }
+
+  /** Absolute path of a graph. @throws Error when the pack has none of that name. */
+  graphPath(name: GraphName): string {
+    const graph = this.facts.graphs[name];
+    if (!graph) throw new Error(`Pack ${this.facts.name} has no ${name} graph.`);
+    return resolve(this.directory, graph.file);
+  }
+
+  /**
+   * Compares a loaded graph with the contract: every tensor's name, element type and rank, and the sizes that
+   * `pack.json` fixes.
+   * @throws Error naming the graph, the tensor and what does not fit.
+   */
+  check(name: 'audio_encoder' | 'motion_generator' | 'renderer', model: OnnxModel): void {
+    const { inputs, outputs } = this.#contract()[name];
+    compareTensors(`${name} input`, inputs, model.inputs, { others: name === 'renderer' });
+    compareTensors(`${name} output`, outputs, model.outputs, { others: false });
+  }
+
+  #contract(): Record<
+    'audio_encoder' | 'motion_generator' | 'renderer',
+    { inputs: Record<string, ExpectedTensor>; outputs: Record<string, ExpectedTensor> }
+  > {
+    const { motion, audio, frame } = this.facts;
+    const D = motion.tokens;
+    const P = motion.context;
+    const C = audio.features;
+    const W = motion.window;
+    const float = (...shape: (number | null)[]): ExpectedTensor => ({ type: 'float32', shape });
+    return {
+      audio_encoder: { inputs: { waveform: float(1, null) }, outputs: { features: float(1, null, C) } },
+      motion_generator: {
+        inputs: {
+          t: float(1),
+          x: float(null, W, D),
+          audio: float(null, W, C),
+          prev_x: float(null, P, D),
+          prev_audio: float(null, P, C),
+          motion_ref: float(null, D),
+          pose: float(null, W, 3),
+          gaze: float(null, W, 2),
+          prev_pose: float(null, P, 3),
+          prev_gaze: float(null, P, 2),
+          guidance: float(1),
+        },
+        outputs: { velocity: float(null, W, D) },
+      },
+      renderer: {
+        inputs: { motion: float(null, D) },
+        outputs: { frames: { type: 'uint8', shape: [null, (frame.height * 3) / 2, frame.width] } },
+      },
+    };
+  }
+}
+
+async function compareHash(name: string, path: string, expected: string): Promise<void> {
+  const bytes = await readFile(path).catch((cause) => {
+    throw new Error(`The ${name} graph cannot be read: ${path}`, { cause });
+  });
+  const actual = createHash('sha256').update(bytes).digest('hex');
+  if (actual !== expected) {
+    throw new Error(`The ${name} graph is not the one pack.json names: ${path} has sha256 ${actual}, not ${expected}.`);
+  }
+}
+
+function compareTensors(
+  what: string,
+  expected: Record<string, ExpectedTensor>,
+  actual: OnnxModel['inputs'],
+  { others }: { others: boolean },
+): void {
+  for (const [name, { type, shape }] of Object.entries(expected)) {
+    const found = actual.find((tensor) => tensor.name === name);
+    if (!found) throw new Error(`${what} "${name}" is missing; the graph has ${actual.map((t) => t.name).join(', ')}.`);
+    if (found.type !== type) throw new Error(`${what} "${name}" is ${found.type}, not ${type}.`);
+    const fits =
+      found.shape.length === shape.length &&
+      shape.every((size, i) => size === null || typeof found.shape[i] === 'string' || found.shape[i] === size);
+    if (!fits) {
+      const wanted = shape.map((size) => size ?? '?').join(',');
+      throw new Error(`${what} "${name}" has shape [${found.shape.join(',')}], not [${wanted}].`);
+    }
+  }
+  if (others) return;
+  const unknown = actual.find((tensor) => !(tensor.name in expected));
+  if (unknown) throw new Error(`${what} "${unknown.name}" is not in the contract.`);
+}

@@ -1,0 +1,44 @@
+import type { AvatarOptions, EngineDescription, Motion, MotionWindow } from '../avatar/engine.js';
+import type { RgbImage } from '../avatar/image.js';
+import type { ErrorCode } from '../errors.js';
+import type { Device } from './onnx-model.js';
+
+/** What a worker thread is started with. */
+export interface WorkerSetup {
+  readonly packDirectory: string;
+  readonly device: Device;
+}
+
+/** Calls to a worker. `avatar` is a number the engine chose; it is the same in all calls about one session. */
+export type WorkerCall =
+  | { readonly type: 'open'; readonly avatar: number; readonly portrait: RgbImage; readonly options: AvatarOptions }
+  | { readonly type: 'generateMotion'; readonly avatar: number; readonly window: MotionWindow }
+  | { readonly type: 'render'; readonly avatar: number; readonly motion: Motion }
+  | { readonly type: 'close'; readonly avatar: number };
+
+/** What each call answers. */
+export interface WorkerResults {
+  open: { readonly warnings: readonly string[] };
+  generateMotion: Motion;
+  render: Uint8Array;
+  close: undefined;
+}
+
+export interface WorkerRequest {
+  readonly id: number;
+  readonly call: WorkerCall;
+}
+
+/** An error on its way between threads, where classes get lost. */
+export interface WorkerFailure {
+  readonly code: ErrorCode;
+  readonly detail: string;
+  /** For the log alone. */
+  readonly stack: string | undefined;
+}
+
+export type WorkerMessage =
+  | { readonly type: 'ready'; readonly description: EngineDescription }
+  | { readonly type: 'failed'; readonly failure: WorkerFailure }
+  | { readonly type: 'result'; readonly id: number; readonly value: WorkerResults[WorkerCall['type']] }
+  | { readonly type: 'error'; readonly id: number; readonly failure: WorkerFailure };
