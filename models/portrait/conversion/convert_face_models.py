@@ -1,10 +1,11 @@
 """Makes face_detector.onnx and face_mesh.onnx out of MediaPipe's TFLite models, and proves them.
 
-    python convert_face_models.py --photos FOLDER [--output ..] [--work DIR]
+    python convert_face_models.py --photos FOLDER [--output FOLDER] [--canonical-face FILE]
 
 Fetches the npm package @mediapipe/face_mesh (Apache-2.0), takes the two TFLite models out of its packed assets,
 writes each as ONNX (NCHW, fp16 weights cast to fp32), and runs both forms on every photo of FOLDER. Prints the largest
-absolute differences; exits with 1 where one is above the tolerance. See README.md for the graphs' inputs and outputs.
+absolute differences; exits with 1 where one is above the tolerance. With --canonical-face it also writes the package's mean
+face as TypeScript. See README.md for the graphs' inputs and outputs.
 """
 
 import argparse
@@ -21,10 +22,12 @@ import numpy as np
 import onnxruntime
 from ai_edge_litert.interpreter import Interpreter
 
+from canonical_face import canonical_face
 from tflite_to_onnx import Output, convert
 
 PACKAGE = "@mediapipe/face_mesh@0.4.1657299874"
 PREFIX = "face_mesh_solution_packed_assets"
+GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
 
 # The TFLite file, the ONNX file, and the outputs' names and shapes there (order of the TFLite outputs).
 MODELS = {
@@ -115,10 +118,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, required=True, help="a folder of portraits to prove the models on")
     parser.add_argument("--output", type=Path, default=Path(__file__).resolve().parent.parent)
-    parser.add_argument("--work", type=Path, help="where the package is downloaded; a temporary folder otherwise")
+    parser.add_argument("--canonical-face", type=Path, help="the TypeScript file to write the mean face into")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        assets = fetch_assets(options.work or Path(temporary))
+        assets = fetch_assets(Path(temporary))
+    if options.canonical_face:
+        options.canonical_face.write_text(canonical_face(assets[GEOMETRY]))
     pairs = {}
     for key, (source, target, outputs) in MODELS.items():
         (options.output / target).write_bytes(convert(assets[source], key, outputs))
