@@ -86,7 +86,9 @@ export class ModelPack {
       throw new Error(`${path} names neither a source_encoder graph nor a built-in analyser.`);
     }
     if (motion.token_scale && motion.token_scale.length !== motion.tokens) {
-      throw new Error(`${path}: motion.token_scale has ${motion.token_scale.length} numbers, tokens is ${motion.tokens}.`);
+      throw new Error(
+        `${path}: motion.token_scale has ${motion.token_scale.length} numbers, tokens is ${motion.tokens}.`,
+      );
     }
     for (const [name, graph] of Object.entries(graphs)) {
       if (graph) await compareHash(name, join(directory, graph.file), graph.sha256);

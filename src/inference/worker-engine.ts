@@ -26,7 +26,7 @@ export class WorkerEngine implements AvatarEngine {
     this.#options = options;
     this.#threads = threads;
     this.description = { ...threads[0]!.description, deviceReason: options.deviceReason };
-    threads.forEach((thread, slot) => this.#watch(thread, slot));
+    for (const [slot, thread] of threads.entries()) this.#watch(thread, slot);
   }
 
   /** Starts the threads and waits until each has loaded the pack and warmed it up. @throws Error why one could not. */

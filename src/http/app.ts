@@ -1,0 +1,74 @@
+import express, { type Express } from 'express';
+import { v4 as newUuid } from 'uuid';
+import { AppError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { errorHandler } from './error-handler.js';
+import { healthRoutes, type ServiceHealth } from './health.js';
+import { sessionRoutes } from './sessions.js';
+import { streamRoutes } from './streams.js';
+
+export interface AppDependencies {
+  /** The service once it is ready, undefined while the model is being loaded. */
+  readonly service: () => ServiceHealth | undefined;
+  /** The page at `/`. */
+  readonly webDirectory: string;
+  /** The compiled TypeScript client, served at `/client/`: the page uses it, and so may any other. */
+  readonly clientDirectory: string;
+  /** Folder of hls.js's builds, served at `/vendor/hls.js/`. */
+  readonly playerDirectory: string;
+  /** `Access-Control-Allow-Origin` of every answer. */
+  readonly corsOrigin: string;
+  readonly logger: Logger;
+}
+
+/** The service's HTTP side. It never listens: that is `main`'s, or a test's, to do. */
+export function createApp({
+  service,
+  webDirectory,
+  clientDirectory,
+  playerDirectory,
+  corsOrigin,
+  logger,
+}: AppDependencies): Express {
+  const ready = () => {
+    const found = service();
+    if (!found)
+      throw new AppError('not_ready', 'The model is being loaded; try again shortly.', { retryAfterSeconds: 2 });
+    return found;
+  };
+  const registry = () => ready().registry;
+
+  const app = express();
+  app.disable('x-powered-by');
+  app.use((request, response, next) => {
+    response.locals.requestId = newUuid();
+    response.set({
+      'X-Request-Id': response.locals.requestId,
+      'X-Content-Type-Options': 'nosniff',
+      'Access-Control-Allow-Origin': corsOrigin,
+      'Access-Control-Expose-Headers': 'Retry-After, X-Request-Id',
+    });
+    if (corsOrigin !== '*') response.vary('Origin');
+    if (request.method !== 'OPTIONS') return next();
+    response
+      .set({
+        'Access-Control-Allow-Methods': 'GET, HEAD, POST, DELETE, OPTIONS',
+        'Access-Control-Allow-Headers': request.get('Access-Control-Request-Headers') ?? '*',
+        'Access-Control-Max-Age': '86400',
+      })
+      .sendStatus(204);
+  });
+
+  app.use('/health', healthRoutes(ready));
+  app.use('/api/audio-driven/chunked', sessionRoutes(registry));
+  app.use('/hls', streamRoutes(registry));
+  app.use('/api/hls', streamRoutes(registry));
+  app.use('/vendor/hls.js', express.static(playerDirectory, { index: false, maxAge: '1h' }));
+  app.use('/client', express.static(clientDirectory, { index: false }));
+  app.use(express.static(webDirectory));
+  app.use(() => {
+    throw new AppError('not_found', 'There is nothing at this address.');
+  });
+  app.use(errorHandler(logger));
+  return app;
+}

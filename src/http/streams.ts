@@ -1,0 +1,60 @@
+import compression from 'compression';
+import { type Request, type Response, Router } from 'express';
+import { AppError } from '../errors.js';
+import type { SessionRegistry } from '../session/session-registry.js';
+import { idOf } from './sessions.js';
+
+/** Media never changes under its name (RFC 8216bis 6.2.1: same URI, same bytes), so caches may keep it. */
+const MEDIA_MAX_AGE_SECONDS = 365 * 24 * 60 * 60;
+
+/** Playlists, segments and the finished talk. Mounted at `/hls` and at `/api/hls`. */
+export function streamRoutes(registry: () => SessionRegistry): Router {
+  const router = Router();
+  const view = (request: Request) => {
+    const session = registry().get(idOf(request));
+    session.touch();
+    return session.stream;
+  };
+
+  router.get('/:sessionId/playlist.m3u8', compression({ threshold: 0 }), async (request, response) => {
+    const text = await view(request).playlist(untilGone(response));
+    response.set('Cache-Control', 'no-cache').type('application/vnd.apple.mpegurl').send(text);
+  });
+
+  router.get('/:sessionId/download', async (request, response) => {
+    const path = await view(request).download();
+    response.set('Cache-Control', 'private, no-cache').type('video/mp4');
+    await send(response, path, {
+      headers: { 'Content-Disposition': `attachment; filename="${request.params.sessionId}.mp4"` },
+    });
+  });
+
+  router.get('/:sessionId/:file', async (request, response) => {
+    const path = view(request).mediaFile(request.params.file);
+    if (!path) throw new AppError('not_found', 'There is no such file in this stream.');
+    response.type('video/mp4');
+    await send(response, path, { immutable: true, maxAge: MEDIA_MAX_AGE_SECONDS * 1000 });
+  });
+
+  return router;
+}
+
+/** Aborts when the client goes away before it got its answer. */
+function untilGone(response: Response): AbortSignal {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  return gone.signal;
+}
+
+function send(response: Response, path: string, options: Parameters<Response['sendFile']>[1]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // dotfiles: the folder the service was told to write to may well lie below one.
+    response.sendFile(path, { dotfiles: 'allow', ...options }, (error) => {
+      // A client that leaves in the middle is no error of ours.
+      if (!error || response.headersSent || response.destroyed) resolve();
+      else if ('code' in error && error.code === 'ENOENT') {
+        reject(new AppError('not_found', 'This file has been removed.', { cause: error }));
+      } else reject(error);
+    });
+  });
+}

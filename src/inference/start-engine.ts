@@ -1,0 +1,49 @@
+import type { Logger } from '../log.js';
+import type { Device } from './onnx-model.js';
+import { WorkerEngine } from './worker-engine.js';
+
+export interface EngineStart {
+  readonly packDirectory: string;
+  readonly device: 'auto' | Device;
+  readonly workers: number;
+  /** Compiled `inference/worker.js`. */
+  readonly script: URL | string;
+  readonly logger: Logger;
+}
+
+/**
+ * Starts the inference threads on the device asked for; `auto` takes CUDA where the model runs on it, else the CPU.
+ * @throws Error when the pack is not sound, or `cuda` was asked for and does not run here.
+ */
+export async function startEngine({
+  packDirectory,
+  device,
+  workers,
+  script,
+  logger,
+}: EngineStart): Promise<WorkerEngine> {
+  const start = (chosen: Device, deviceReason: string) =>
+    WorkerEngine.start({
+      packDirectory,
+      device: chosen,
+      // One thread per GPU: several would only queue for it.
+      workers: chosen === 'cuda' ? 1 : workers,
+      deviceReason,
+      script,
+      logger,
+    });
+  if (device !== 'auto') return start(device, `DEVICE=${device}`);
+  try {
+    return await start('cuda', 'DEVICE=auto: the model runs on CUDA here');
+  } catch (error) {
+    const reason = `DEVICE=auto: CUDA is not usable here (${firstLine(error)})`;
+    logger.info({ reason }, 'using the CPU');
+    return start('cpu', reason);
+  }
+}
+
+function firstLine(error: unknown): string {
+  return String(error instanceof Error ? error.message : error)
+    .split('\n', 1)[0]!
+    .slice(0, 200);
+}

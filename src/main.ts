@@ -1,0 +1,86 @@
+import { createServer } from 'node:http';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readConfig } from './config.js';
+import { checkFfmpeg } from './hls/ffmpeg.js';
+import { sweepHlsDirectory } from './hls/segment-store.js';
+import { createApp } from './http/app.js';
+import type { ServiceHealth } from './http/health.js';
+import { startEngine } from './inference/start-engine.js';
+import { createLogger } from './log.js';
+import { SessionRegistry } from './session/session-registry.js';
+
+// The composition root: settings -> checks -> listen -> engine -> ready; SIGTERM takes it down in reverse.
+
+const root = join(import.meta.dirname, '..');
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const logger = createLogger(config.logLevel);
+  await checkFfmpeg();
+  await sweepHlsDirectory(config.hlsDirectory);
+
+  let service: ServiceHealth | undefined;
+  const app = createApp({
+    service: () => service,
+    webDirectory: join(root, 'clients', 'web'),
+    clientDirectory: join(root, 'clients', 'typescript', 'dist'),
+    playerDirectory: dirname(fileURLToPath(import.meta.resolve('hls.js'))),
+    corsOrigin: config.corsOrigin,
+    logger,
+  });
+  const server = createServer(app);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, resolve);
+  });
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : config.port;
+  logger.info({ port, host: config.host }, 'listening, loading the model');
+
+  const engine = await startEngine({
+    packDirectory: join(config.modelsDirectory, config.modelPack),
+    device: config.device,
+    workers: config.inferenceWorkers,
+    script: new URL('./inference/worker.js', import.meta.url),
+    logger,
+  });
+  const registry = new SessionRegistry({
+    engine,
+    hlsDirectory: config.hlsDirectory,
+    maxSessions: config.maxSessions,
+    maxQueuedSeconds: config.maxQueuedSeconds,
+    idleMinutes: config.sessionIdleMinutes,
+    logger,
+  });
+  service = {
+    engine: engine.description,
+    get ready() {
+      return engine.ready;
+    },
+    registry,
+    maxSessions: config.maxSessions,
+    inferenceWorkers: config.inferenceWorkers,
+  };
+  logger.info({ ...engine.description, port, url: `http://localhost:${port}/` }, 'ready');
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) process.exit(1); // asked twice: at once
+    stopping = true;
+    logger.info({ signal, seconds: config.drainSeconds, sessions: registry.size }, 'draining');
+    await registry.drain(config.drainSeconds);
+    server.close();
+    server.closeAllConnections();
+    await engine.close();
+    logger.info('stopped');
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+}
+
+main().catch((error) => {
+  // One line that says what to do, then the rest for whoever has to look deeper.
+  console.error(`facecast: ${error instanceof Error ? error.message : error}`);
+  if (error instanceof Error && error.cause) console.error(error.cause);
+  process.exit(1);
+});

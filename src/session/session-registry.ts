@@ -1,0 +1,181 @@
+import { join } from 'node:path';
+import { v4 as newUuid } from 'uuid';
+import type { AvatarEngine, AvatarOptions } from '../avatar/engine.js';
+import { decodePortrait } from '../avatar/portrait.js';
+import { AppError } from '../errors.js';
+import { HlsStream } from '../hls/hls-stream.js';
+import type { Logger } from '../log.js';
+import { Session } from './session.js';
+import { SpeechInput } from './speech-input.js';
+
+/** One IDR frame, and so one segment, every second. */
+const SEGMENT_SECONDS = 1;
+
+export interface RegistryOptions {
+  readonly engine: AvatarEngine;
+  readonly hlsDirectory: string;
+  readonly maxSessions: number;
+  readonly maxQueuedSeconds: number;
+  readonly idleMinutes: number;
+  readonly logger: Logger;
+}
+
+export interface NewSession {
+  /** The caller's own id, checked by the HTTP layer; undefined for a fresh UUID. */
+  readonly id: string | undefined;
+  /** The portrait's file, as uploaded. */
+  readonly image: Buffer;
+  readonly avatar: AvatarOptions;
+  /** Inference window in seconds, 0.1..10. */
+  readonly chunkDuration: number;
+  /** Hz of headerless PCM. */
+  readonly audioSampleRate: number;
+}
+
+/** All sessions of this process: looks them up, bounds their number, expires the idle, closes all. */
+export class SessionRegistry {
+  readonly #options: RegistryOptions;
+  readonly #sessions = new Map<string, Session>();
+  /** Ids of sessions that are being opened: taken, but not to be found yet. */
+  readonly #opening = new Set<string>();
+  readonly #sweep: NodeJS.Timeout;
+  #draining = false;
+
+  constructor(options: RegistryOptions) {
+    this.#options = options;
+    const idleMilliseconds = options.idleMinutes * 60_000;
+    this.#sweep = setInterval(
+      () => this.#expire(idleMilliseconds),
+      Math.min(30_000, Math.max(50, idleMilliseconds / 4)),
+    );
+    this.#sweep.unref();
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** Sessions by state, for `/health`. */
+  countByState(): Record<string, number> {
+    const counts: Record<string, number> = {};
+    for (const { state } of this.#sessions.values()) counts[state] = (counts[state] ?? 0) + 1;
+    return counts;
+  }
+
+  /** @throws AppError `session_not_found` */
+  get(id: string): Session {
+    const session = this.#sessions.get(id);
+    if (!session) {
+      throw new AppError(
+        'session_not_found',
+        'session_id: there is no such session; it may have been deleted or expired.',
+      );
+    }
+    return session;
+  }
+
+  /**
+   * @throws AppError `session_exists`, `too_many_sessions`, `draining`, `not_ready`, `invalid_image`,
+   *   `image_too_large`, `face_not_found`
+   */
+  async open(request: NewSession): Promise<{ session: Session; warnings: readonly string[] }> {
+    const { id = newUuid() } = request;
+    this.#admit(id);
+    this.#opening.add(id);
+    const opened: { close(): unknown }[] = [];
+    try {
+      const { engine, hlsDirectory, maxQueuedSeconds, logger } = this.#options;
+      const { fps, width, height, contextFrames } = engine.description;
+      const sessionLogger = logger.child({ session: id });
+      const avatar = await engine.open(await decodePortrait(request.image), request.avatar);
+      opened.push(avatar);
+      const input = await SpeechInput.create({
+        sampleRate: request.audioSampleRate,
+        chunkDurationSeconds: request.chunkDuration,
+        contextFrames,
+      });
+      opened.push(input);
+      let session: Session | undefined;
+      const stream = await HlsStream.open({
+        directory: join(hlsDirectory, id),
+        width,
+        height,
+        fps,
+        segmentFrames: fps * SEGMENT_SECONDS,
+        logger: sessionLogger,
+        onError: (error) => session?.fail(error),
+      });
+      session = new Session({ id, avatar, input, stream, fps, maxQueuedSeconds, logger: sessionLogger });
+      this.#sessions.set(id, session);
+      sessionLogger.info({ sessions: this.#sessions.size }, 'session opened');
+      return { session, warnings: avatar.warnings };
+    } catch (error) {
+      for (const part of opened.reverse()) await part.close();
+      throw error;
+    } finally {
+      this.#opening.delete(id);
+    }
+  }
+
+  /** Ends a session and removes its files. @throws AppError `session_not_found` */
+  async delete(id: string): Promise<void> {
+    const session = this.get(id);
+    this.#sessions.delete(id);
+    await session.close({ removeFiles: true });
+    this.#options.logger.info({ session: id, sessions: this.#sessions.size }, 'session closed');
+  }
+
+  /**
+   * Stops taking anything new, plays out what every session has accepted, and closes all; what is not finished after
+   * `seconds` is cut off.
+   */
+  async drain(seconds: number): Promise<void> {
+    this.#draining = true;
+    clearInterval(this.#sweep);
+    const sessions = [...this.#sessions.values()];
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, seconds * 1000);
+    });
+    const finished = Promise.allSettled(sessions.map((session) => session.finish()));
+    await Promise.race([finished, timeout]);
+    clearTimeout(timer);
+    await Promise.allSettled(sessions.map((session) => session.close({ removeFiles: false })));
+    this.#sessions.clear();
+  }
+
+  #admit(id: string): void {
+    if (this.#draining) throw new AppError('draining', 'The service is shutting down.', { retryAfterSeconds: 10 });
+    if (this.#sessions.has(id) || this.#opening.has(id)) {
+      throw new AppError(
+        'session_exists',
+        'session_id: this id is in use. Delete that session first or choose another id.',
+      );
+    }
+    const { maxSessions } = this.#options;
+    if (this.#sessions.size + this.#opening.size >= maxSessions) {
+      throw new AppError(
+        'too_many_sessions',
+        `All ${maxSessions} sessions are in use; delete one or try again later.`,
+        {
+          retryAfterSeconds: 10,
+        },
+      );
+    }
+  }
+
+  #expire(idleMilliseconds: number): void {
+    const now = Date.now();
+    for (const { id, lastActivity, state } of this.#sessions.values()) {
+      if (state === 'processing' || now - lastActivity < idleMilliseconds) continue;
+      this.#options.logger.info({ session: id }, 'session idle for too long');
+      this.delete(id).catch((err) =>
+        this.#options.logger.error({ err, session: id }, 'idle session not closed cleanly'),
+      );
+    }
+  }
+}

@@ -1,0 +1,233 @@
+import type { Avatar, Motion } from '../avatar/engine.js';
+import { AppError } from '../errors.js';
+import type { HlsStream } from '../hls/hls-stream.js';
+import type { Logger } from '../log.js';
+import { FeedOrder } from './feed-order.js';
+import { type SpeechFile, type SpeechInput, STREAM_SAMPLE_RATE } from './speech-input.js';
+
+/** `waiting_for_audio` and `processing` alternate; `complete` and `error` are final. */
+export type SessionState = 'waiting_for_audio' | 'processing' | 'complete' | 'error';
+
+/** Frames rendered per call: few enough that the sessions of one inference thread take turns quickly. */
+const RENDER_BATCH = 5;
+/** How long a chunk that came early waits for the ones before it. */
+const GAP_SECONDS = 10;
+
+export interface SessionParts {
+  readonly id: string;
+  readonly avatar: Avatar;
+  readonly input: SpeechInput;
+  readonly stream: HlsStream;
+  readonly fps: number;
+  readonly maxQueuedSeconds: number;
+  readonly logger: Logger;
+}
+
+/** One chunk of speech, as it was fed. */
+export interface SpeechChunk {
+  /** undefined: a chunk without sound, which only says that it is the last. */
+  readonly audio: SpeechFile | undefined;
+  readonly index: number | undefined;
+  readonly final: boolean;
+}
+
+/**
+ * One talk: speech in, frames made, frames and sound handed to the stream.
+ *
+ *     feed -> SpeechInput -> (a full window) -> Avatar.generateMotion -> Avatar.render -> HlsStream
+ *
+ * `feed` answers as soon as the speech is accepted; one loop per session does the rest behind it. The session owns
+ * the avatar, the input and the stream, and closes them in reverse order.
+ */
+export class Session {
+  readonly id: string;
+  readonly createdAt = Date.now();
+  readonly stream: HlsStream;
+  readonly #avatar: Avatar;
+  readonly #input: SpeechInput;
+  readonly #fps: number;
+  readonly #maxQueuedSeconds: number;
+  readonly #logger: Logger;
+  readonly #order = new FeedOrder(GAP_SECONDS);
+  #state: SessionState = 'waiting_for_audio';
+  #error: AppError | undefined;
+  #finalChunkSeen = false;
+  /** Everything of the final chunk is in the windows. */
+  #inputFinished = false;
+  #framesGenerated = 0;
+  /** The loop, while it runs. */
+  #work: Promise<void> | undefined;
+  /** Speech came since the loop last looked. */
+  #more = false;
+  #lastActivity = Date.now();
+  #closed = false;
+
+  constructor(parts: SessionParts) {
+    this.id = parts.id;
+    this.stream = parts.stream;
+    this.#avatar = parts.avatar;
+    this.#input = parts.input;
+    this.#fps = parts.fps;
+    this.#maxQueuedSeconds = parts.maxQueuedSeconds;
+    this.#logger = parts.logger;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** What ended the session in state `error`, in words for the caller. */
+  get error(): string | null {
+    return this.#error?.message ?? null;
+  }
+
+  get framesGenerated(): number {
+    return this.#framesGenerated;
+  }
+
+  /** Samples at 16 kHz accepted but not yet turned into frames. */
+  get bufferedSamples(): number {
+    return this.#input.windows.bufferedSamples;
+  }
+
+  /** Milliseconds since the epoch of the last feed or view. */
+  get lastActivity(): number {
+    return this.#lastActivity;
+  }
+
+  /** Notes that somebody still wants this session. */
+  touch(): void {
+    this.#lastActivity = Date.now();
+  }
+
+  /**
+   * Accepts one chunk: when this resolves, its sound will be played. A refused chunk changes nothing.
+   * @returns `'duplicate'` when a chunk of this index was accepted before
+   * @throws AppError `session_closed` after the final chunk, `session_lagging` when too much waits, `invalid_audio`
+   */
+  async feed({ audio, index, final }: SpeechChunk): Promise<'accepted' | 'duplicate'> {
+    this.touch();
+    return this.#order.run(index, async () => {
+      this.#refuseIfOver();
+      const pcm = audio && (await this.#input.decode(audio));
+      this.#refuseIfOver();
+      if (pcm) {
+        this.#refuseIfLagging(pcm.samples.length / pcm.sampleRate);
+        await this.#input.push(pcm);
+      }
+      if (final) {
+        this.#finalChunkSeen = true;
+        await this.#input.finish();
+        this.#inputFinished = true;
+      }
+      this.touch();
+      this.#proceed();
+      return 'accepted' as const;
+    });
+  }
+
+  /** Ends the talk after what has been accepted, as a final chunk would, and waits for its last frame. */
+  async finish(): Promise<void> {
+    if (!this.#finalChunkSeen && !this.#over) {
+      await this.feed({ audio: undefined, index: undefined, final: true });
+    }
+    await this.#work;
+  }
+
+  /** Ends the session now and frees everything it holds. */
+  async close({ removeFiles }: { removeFiles: boolean }): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#order.close();
+    await this.stream.close({ removeFiles });
+    await this.#work;
+    this.#input.close();
+    await this.#avatar.close();
+  }
+
+  /** Ends the session because its encoder or its avatar failed; the reason shows in its status. */
+  fail(reason: unknown): void {
+    if (this.#over) return;
+    this.#error = AppError.from(reason);
+    this.#state = 'error';
+    this.#logger.error({ err: this.#error, cause: this.#error.cause }, 'session failed');
+  }
+
+  get #over(): boolean {
+    return this.#closed || this.#state === 'error' || this.#state === 'complete';
+  }
+
+  #refuseIfOver(): void {
+    if (this.#closed) throw new AppError('session_not_found', 'The session was deleted.');
+    if (this.#error)
+      throw new AppError('session_closed', `The session has ended with an error: ${this.#error.message}`);
+    if (this.#finalChunkSeen) {
+      throw new AppError('session_closed', 'The final chunk was fed before; init another session to go on speaking.');
+    }
+  }
+
+  #refuseIfLagging(seconds: number): void {
+    const queued = this.#input.queuedSeconds;
+    if (queued === 0 || queued + seconds <= this.#maxQueuedSeconds) return;
+    throw new AppError(
+      'session_lagging',
+      `${queued.toFixed(1)} s of speech are waiting to be rendered; at most ${this.#maxQueuedSeconds} s may. Feed slower.`,
+      { retryAfterSeconds: Math.max(1, Math.ceil(Math.min(seconds, queued) / 2)) },
+    );
+  }
+
+  /** Starts the loop if it is not running. */
+  #proceed(): void {
+    this.#more = true;
+    this.#work ??= this.#run()
+      .catch((error) => this.fail(error))
+      .finally(() => {
+        this.#work = undefined;
+        if (this.#more && !this.#over) this.#proceed();
+      });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#more && !this.#over) {
+      this.#more = false;
+      for (let window = this.#input.next(); window && !this.#over; window = this.#input.next()) {
+        this.#state = 'processing';
+        await this.#speak(await this.#avatar.generateMotion(window));
+      }
+    }
+    if (this.#over) return;
+    if (!this.#inputFinished) {
+      this.#state = 'waiting_for_audio';
+      return;
+    }
+    await this.stream.finish();
+    if (this.#over) return;
+    this.#state = 'complete';
+    this.#logger.info({ frames: this.#framesGenerated }, 'talk complete');
+  }
+
+  /** Renders motion a few frames at a time and hands them on with their sound. */
+  async #speak(motion: Motion): Promise<void> {
+    const width = motion.tokens.length / motion.frames;
+    for (let at = 0; at < motion.frames && !this.#over; at += RENDER_BATCH) {
+      const frames = Math.min(RENDER_BATCH, motion.frames - at);
+      const tokens = motion.tokens.slice(at * width, (at + frames) * width);
+      const pictures = await this.#avatar.render({ startFrame: motion.startFrame + at, frames, tokens });
+      if (this.#over) return;
+      this.stream.writeSound(this.#soundOf(frames));
+      this.stream.writeFrames(pictures, frames);
+      this.#framesGenerated += frames;
+      await this.stream.drained();
+    }
+  }
+
+  /** The sound under the next frames; silence fills up the talk's last frame. */
+  #soundOf(frames: number): Float32Array {
+    const wanted = (frames * STREAM_SAMPLE_RATE) / this.#fps;
+    const sound = this.#input.sound.take(wanted);
+    if (sound.length === wanted) return sound;
+    const padded = new Float32Array(wanted);
+    padded.set(sound);
+    return padded;
+  }
+}

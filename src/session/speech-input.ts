@@ -1,0 +1,86 @@
+import { AudioChunkBuffer, type AudioWindow } from '../audio/audio-chunk-buffer.js';
+import { decodeAudioChunk, type PcmAudio } from '../audio/decode.js';
+import { Resampler } from '../audio/resampler.js';
+import { SoundQueue } from './sound-queue.js';
+
+/** Rate at which models hear. */
+export const MODEL_SAMPLE_RATE = 16000;
+/** Rate of the sound in the stream. */
+export const STREAM_SAMPLE_RATE = 48000;
+
+/** A file of speech as it was uploaded. */
+export interface SpeechFile {
+  readonly bytes: Buffer;
+  readonly contentType: string;
+  readonly fileName: string;
+}
+
+export interface SpeechInputOptions {
+  /** Hz of headerless PCM; a container's own rate wins. */
+  readonly sampleRate: number;
+  /** Length of an inference window, 0.1..10. */
+  readonly chunkDurationSeconds: number;
+  /** Frames of earlier sound that the audio encoder hears with each window. */
+  readonly contextFrames: number;
+}
+
+/**
+ * A session's fed speech, twice: at 16 kHz in windows for the model, and at 48 kHz in order for the listeners. Both
+ * begin at the same instant and cover the same time.
+ */
+export class SpeechInput {
+  readonly windows: AudioChunkBuffer;
+  readonly sound = new SoundQueue();
+  readonly #sampleRate: number;
+  readonly #forModel: Resampler;
+  readonly #forStream: Resampler;
+
+  private constructor(options: SpeechInputOptions, forModel: Resampler, forStream: Resampler) {
+    this.windows = new AudioChunkBuffer(options);
+    this.#sampleRate = options.sampleRate;
+    this.#forModel = forModel;
+    this.#forStream = forStream;
+  }
+
+  static async create(options: SpeechInputOptions): Promise<SpeechInput> {
+    const [forModel, forStream] = await Promise.all([
+      Resampler.create(MODEL_SAMPLE_RATE),
+      Resampler.create(STREAM_SAMPLE_RATE),
+    ]);
+    return new SpeechInput(options, forModel, forStream);
+  }
+
+  /** Seconds of speech accepted but not yet turned into frames. */
+  get queuedSeconds(): number {
+    return this.windows.bufferedSamples / MODEL_SAMPLE_RATE;
+  }
+
+  /** @throws AppError `invalid_audio` */
+  decode({ bytes, contentType, fileName }: SpeechFile): Promise<PcmAudio> {
+    return decodeAudioChunk(bytes, { contentType, fileName, sampleRate: this.#sampleRate });
+  }
+
+  async push({ samples, sampleRate }: PcmAudio): Promise<void> {
+    const forModel = await this.#forModel.push(samples, sampleRate);
+    const forStream = await this.#forStream.push(samples, sampleRate);
+    // The sound first: whoever sees a window finds its sound in the queue.
+    this.sound.push(forStream);
+    this.windows.push(forModel);
+  }
+
+  /** No more speech will come: lets out what the resamplers and the last window hold. */
+  async finish(): Promise<void> {
+    this.sound.push(await this.#forStream.flush());
+    this.windows.push(await this.#forModel.flush());
+    this.windows.finish();
+  }
+
+  next(): AudioWindow | undefined {
+    return this.windows.next();
+  }
+
+  close(): void {
+    this.#forModel.close();
+    this.#forStream.close();
+  }
+}
