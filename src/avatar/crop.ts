@@ -26,7 +26,7 @@ export interface CropOptions {
 
 const RAISE = 0.1;
 /** The least side, in larger sides of the box, that leaves a face room to move. Below it the picture is extended. */
-const LEAST_SIDE = 1.6;
+const LEAST_SIDE = 1.45;
 /** Height of the assumed face in the picture. */
 const ASSUMED_HEIGHT = 0.45;
 

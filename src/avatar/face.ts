@@ -21,6 +21,11 @@ const MAX_FACES = 8;
  * away, for a face that fills it; overlapping tiles (2x2 and 3x3 of a square picture), for a face that is small in it.
  */
 const LOOKS = [1, 1.6, 0.6, 0.4] as const;
+/**
+ * The square a found face is looked at again in, in sides of its box: the detector's boxes are too large for faces that
+ * are small in what it sees, and this way a face has the same box whatever else the picture shows.
+ */
+const CLOSE_LOOK = 2.2;
 
 /** Finds faces in pictures, and 468 landmarks on each. Holds two small models, about 10 MB. */
 export class FaceAnalyser {
@@ -74,10 +79,18 @@ export class FaceAnalyser {
   async #measure(image: RgbImage, detections: readonly Detection[]): Promise<Face[]> {
     const faces: Face[] = [];
     for (const detection of detections) {
-      const { landmarks, confidence } = await this.#mesh.measure(image, detection);
-      if (confidence >= MIN_CONFIDENCE) faces.push({ box: detection.box, score: detection.score, landmarks });
+      const closer = await this.#lookClosely(image, detection);
+      const { landmarks, confidence } = await this.#mesh.measure(image, closer);
+      if (confidence >= MIN_CONFIDENCE) faces.push({ box: closer.box, score: closer.score, landmarks });
     }
-    return faces;
+    return faces.sort((a, b) => sizeOf(b.box) - sizeOf(a.box));
+  }
+
+  async #lookClosely(image: RgbImage, detection: Detection): Promise<Detection> {
+    const { box } = detection;
+    const centre = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+    const again = await this.#detector.detect(image, { ...centre, side: CLOSE_LOOK * sizeOf(box), angle: 0 });
+    return again.find((other) => sameFace(detection, other)) ?? detection;
   }
 }
 

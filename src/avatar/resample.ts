@@ -91,7 +91,7 @@ function catmullRom(x: number): number {
  */
 export function blurOutside(image: RgbImage, inner: Extent): void {
   const { width, height, data } = image;
-  const radius = Math.max(1, Math.round(width / 32));
+  const radius = Math.max(1, Math.round(width / 20));
   let blurred = Float32Array.from(data);
   // Three box blurs are close to a Gaussian.
   for (let pass = 0; pass < 3; pass++) {
