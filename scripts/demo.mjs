@@ -1,0 +1,70 @@
+// One command from a fresh clone to a talking photograph: sets up, starts the service, speaks the sample, opens the
+// page, and stays until Ctrl+C.
+import { spawn, spawnSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const root = resolve(import.meta.dirname, '..');
+
+if (process.argv.includes('--help')) {
+  console.log(`npm run demo
+
+Installs what is missing, builds, starts the service on PORT (9999), lets the sample portrait speak, and opens the
+page in a browser where there is one. Ctrl+C ends it. The environment variables of the README work here too.`);
+  process.exit(0);
+}
+
+const setup = spawnSync(process.execPath, [join(root, 'scripts/setup.mjs')], { cwd: root, stdio: 'inherit' });
+if (setup.status !== 0) process.exit(setup.status ?? 1);
+
+const port = process.env.PORT || '9999';
+const server = `http://localhost:${port}`;
+const service = spawn(process.execPath, ['dist/main.js'], {
+  cwd: root,
+  stdio: ['ignore', 'ignore', 'inherit'],
+  env: { ...process.env, PORT: port },
+});
+let stopping = false;
+service.on('exit', (code) => process.exit(stopping ? 0 : (code ?? 1)));
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    stopping = true;
+    service.kill('SIGTERM');
+  });
+}
+
+console.log(`\nStarting the service on ${server} …`);
+while (!(await isHealthy())) await sleep(200);
+
+const { FacecastClient } = await import(join(root, 'clients/typescript/dist/facecast-client.js'));
+const samples = join(root, 'clients/web/samples');
+const client = new FacecastClient(server);
+const session = await client.init(new Blob([await readFile(join(samples, 'portrait.jpg'))]));
+const page = `${server}/?session=${session.id}`;
+console.log(`The sample portrait speaks. Watch it at\n\n    ${page}\n`);
+openBrowser(page);
+const speech = new Blob([await readFile(join(samples, 'speech.wav'))], { type: 'audio/wav' });
+await session.stream(speech, { pace: 'full' });
+const status = await session.waitUntilComplete();
+console.log(`${status.total_frames_generated} frames rendered. Choose your own portrait and recording on the page.`);
+console.log('Ctrl+C ends the service.');
+
+async function isHealthy() {
+  try {
+    return (await fetch(`${server}/health`)).ok;
+  } catch {
+    return false;
+  }
+}
+
+/** Only where there is a desktop to open it on; a server has the printed address. */
+function openBrowser(url) {
+  const command = { darwin: 'open', linux: process.env.DISPLAY || process.env.WAYLAND_DISPLAY ? 'xdg-open' : undefined }[
+    process.platform
+  ];
+  if (!command) return;
+  spawn(command, [url], { stdio: 'ignore', detached: true })
+    .on('error', () => {})
+    .unref();
+}

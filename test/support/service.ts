@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createApp } from '../../src/http/app.js';
+import { WorkerEngine } from '../../src/inference/worker-engine.js';
+import { createLogger } from '../../src/log.js';
+import { SessionRegistry } from '../../src/session/session-registry.js';
+
+const root = resolve(__dirname, '../..');
+
+/** The sample portrait and speech of the repository: there on every machine. */
+export const samplePortrait = join(root, 'clients/web/samples/portrait.jpg');
+export const sampleSpeech = join(root, 'clients/web/samples/speech.wav');
+
+/** The whole service with the portrait pack, listening on a free port of the loopback address. */
+export interface TestService {
+  readonly url: string;
+  readonly registry: SessionRegistry;
+  readonly engine: WorkerEngine;
+  readonly hlsDirectory: string;
+  close(): Promise<void>;
+}
+
+export async function startEngine(workers = 2): Promise<WorkerEngine> {
+  return WorkerEngine.start({
+    packDirectory: join(root, 'models/portrait'),
+    device: 'cpu',
+    deviceReason: 'test',
+    workers,
+    // Threads run compiled code: `npm test` builds before it tests.
+    script: join(root, 'dist/inference/worker.js'),
+    logger: createLogger('silent'),
+  });
+}
+
+export async function startService(
+  options: { maxSessions?: number; idleMinutes?: number; maxQueuedSeconds?: number } = {},
+): Promise<TestService> {
+  const logger = createLogger(process.env.LOG_LEVEL ?? 'silent');
+  const hlsDirectory = await mkdtemp(join(tmpdir(), 'facecast-test-'));
+  const engine = await startEngine();
+  const registry = new SessionRegistry({
+    engine,
+    hlsDirectory,
+    maxSessions: options.maxSessions ?? 8,
+    maxQueuedSeconds: options.maxQueuedSeconds ?? 300,
+    idleMinutes: options.idleMinutes ?? 50,
+    logger,
+  });
+  const app = createApp({
+    service: () => ({
+      engine: engine.description,
+      ready: engine.ready,
+      registry,
+      maxSessions: options.maxSessions ?? 8,
+      inferenceWorkers: 2,
+    }),
+    webDirectory: join(root, 'clients/web'),
+    clientDirectory: join(root, 'clients/typescript/dist'),
+    playerDirectory: join(root, 'node_modules/hls.js/dist'),
+    corsOrigin: '*',
+    logger,
+  });
+  const server: Server = createServer(app).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    registry,
+    engine,
+    hlsDirectory,
+    close: async () => {
+      await registry.drain(0);
+      server.close();
+      server.closeAllConnections();
+      await engine.close();
+      await rm(hlsDirectory, { recursive: true, force: true });
+    },
+  };
+}
