@@ -1,0 +1,87 @@
+/** What FFmpeg must know to encode one talk. */
+export interface EncoderFormat {
+  /** Frame size in pixels; both even. */
+  readonly width: number;
+  readonly height: number;
+  /** Frames a second, an integer. */
+  readonly fps: number;
+  /** Frames from one IDR picture to the next: one segment. */
+  readonly segmentFrames: number;
+  /** Sound samples a second, mono. */
+  readonly soundRate: number;
+  /** `pc`: Y, U and V use all of 0..255, as in JPEG; `tv`: 16..235 and 16..240. */
+  readonly colorRange: 'pc' | 'tv';
+}
+
+/** Where FFmpeg connects to: the paths of four listening Unix sockets. */
+export interface EncoderSockets {
+  readonly frames: string;
+  readonly sound: string;
+  readonly video: string;
+  readonly audio: string;
+}
+
+/** One input or output of FFmpeg: its options and, last on the command line, its address. */
+export interface EncoderEndpoint {
+  readonly options: readonly string[];
+  readonly url: string;
+}
+
+export interface EncoderArguments {
+  readonly inputs: readonly [frames: EncoderEndpoint, sound: EncoderEndpoint];
+  readonly outputs: readonly [video: EncoderEndpoint, audio: EncoderEndpoint];
+}
+
+/**
+ * The command line of the encoder, as data: raw I420 frames and s16le mono sound in, H.264 and AAC out, each in an FLV
+ * stream of its own. Pure.
+ */
+export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets): EncoderArguments {
+  const { width, height, fps, segmentFrames, soundRate, colorRange } = format;
+  // Raw streams say nothing about themselves, so probing only delays the start (0.85 s by default).
+  const noProbing = ['-probesize', '32', '-analyzeduration', '0'];
+  // A FLV tag carries its length, so a packet can be read as soon as it is written: no muxer waits for the next one.
+  const flv = ['-f', 'flv', '-flvflags', 'no_duration_filesize', '-flush_packets', '1'];
+  return {
+    inputs: [
+      {
+        options: [
+          // For the whole program; stderr then holds errors only, and stdin is left alone.
+          ...['-hide_banner', '-nostdin', '-nostats', '-loglevel', 'error'],
+          ...noProbing,
+          // Four raw frames (1.5 MB at 512x512) are enough between the reading and the encoding thread.
+          ...['-thread_queue_size', '4'],
+          ...['-f', 'rawvideo', '-pix_fmt', 'yuv420p', '-s', `${width}x${height}`, '-framerate', `${fps}`],
+        ],
+        url: `unix:${sockets.frames}`,
+      },
+      {
+        options: [...noProbing, ...['-thread_queue_size', '64'], ...['-f', 's16le', '-ar', `${soundRate}`, '-ac', '1']],
+        url: `unix:${sockets.sound}`,
+      },
+    ],
+    outputs: [
+      {
+        options: [
+          ...['-map', '0:v', '-c:v', 'libx264', '-preset', 'veryfast', '-tune', 'zerolatency'],
+          // One closed GOP a segment, and no IDR anywhere else.
+          ...['-g', `${segmentFrames}`, '-keyint_min', `${segmentFrames}`, '-sc_threshold', '0', '-bf', '0'],
+          // Constant quality, with a ceiling for a player's bandwidth.
+          ...['-crf', '20', '-maxrate', '3000k', '-bufsize', '3000k'],
+          // One thread a talk: talks share the machine's cores, and more threads cost memory and lateness.
+          ...['-threads', '1', '-filter_threads', '1', '-pix_fmt', 'yuv420p'],
+          // The renderer turns sRGB into YCbCr with the BT.601 matrix. The filter tags the frames without touching them.
+          ...['-vf', `setparams=range=${colorRange}:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m`],
+          ...['-color_range', colorRange, '-color_primaries', 'bt709', '-color_trc', 'iec61966-2-1'],
+          ...['-colorspace', 'smpte170m'],
+          ...flv,
+        ],
+        url: `unix:${sockets.video}`,
+      },
+      {
+        options: ['-map', '1:a', '-c:a', 'aac', '-b:a', '96k', '-threads', '1', '-filter_threads', '1', ...flv],
+        url: `unix:${sockets.audio}`,
+      },
+    ],
+  };
+}

@@ -1,0 +1,160 @@
+import type { FlvPacket } from './flv.js';
+import { fragment, type VideoSample } from './fragment.js';
+import { initSegment } from './init-segment.js';
+
+/** Samples of sound in one AAC packet. */
+export const SOUND_PACKET_SAMPLES = 1024;
+
+/** Ticks a frame lasts; with 25 frames a second the timescale is 12800, as FFmpeg's MP4 muxer chooses it. */
+const FRAME_TICKS = 512;
+
+/** One fragment (`moof` and `mdat`): the smallest thing that can be sent. */
+export interface Part {
+  /** Number of its segment, from 1, and its own place there, from 0. */
+  readonly segment: number;
+  readonly index: number;
+  /** Number of its first frame in the talk, from 0, and how many it holds. */
+  readonly firstFrame: number;
+  readonly frames: number;
+  /** True when it begins with an IDR picture. */
+  readonly independent: boolean;
+  readonly bytes: Uint8Array;
+}
+
+/** A run of parts that begins with an IDR picture. */
+export interface Segment {
+  /** From 1. */
+  readonly number: number;
+  readonly firstFrame: number;
+  readonly frames: number;
+  readonly parts: readonly Part[];
+}
+
+export interface PackagerOptions {
+  /** Frame size in pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** Frames a second and sound samples a second, both integers. */
+  readonly fps: number;
+  readonly soundRate: number;
+  readonly fullRange: boolean;
+  /** Frames a segment and a part hold; the last of each may hold fewer. */
+  readonly segmentFrames: number;
+  readonly partFrames: number;
+  /** Called once, before any part, when both tracks are known. */
+  readonly onInit: (bytes: Uint8Array) => void;
+  readonly onPart?: (part: Part) => void;
+  readonly onSegment: (segment: Segment) => void;
+}
+
+/**
+ * Cuts encoded frames and sound into parts and segments on one timeline of integers: frame n begins at tick 512n, sound
+ * packet n at sample 1024n, both counted from the start of the talk, so decode times have neither gaps nor drift
+ * (ISO/IEC 14496-12, 8.8.12).
+ *
+ * A part holds its frames and every sound packet that starts while they are shown. It is cut when all of these are
+ * there. The sound ends with the picture: what starts later is left out.
+ */
+export class Packager {
+  readonly #options: PackagerOptions;
+  #videoConfiguration: Uint8Array | undefined;
+  #soundConfiguration: Uint8Array | undefined;
+  #initialized = false;
+  #frames: VideoSample[] = [];
+  #sound: Uint8Array[] = [];
+  /** Numbers of the first waiting frame and sound packet. */
+  #nextFrame = 0;
+  #nextPacket = 0;
+  #fragments = 0;
+  #segments = 0;
+  /** Parts of the segment that is being filled, and the frames in them. */
+  #parts: Part[] = [];
+  #segmentFrames = 0;
+
+  constructor(options: PackagerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes the next packet of either track.
+   * @throws Error when a segment would not begin with an IDR picture.
+   */
+  push(packet: FlvPacket): void {
+    if (packet.kind === 'video') this.#frames.push(packet);
+    else if (packet.kind === 'sound') this.#sound.push(packet.data);
+    else if (packet.kind === 'video-configuration') this.#videoConfiguration = packet.data;
+    else this.#soundConfiguration = packet.data;
+    this.#initialize();
+    this.#cutWholeParts(false);
+  }
+
+  /** End of the talk: what is left becomes the last part and the last segment. */
+  finish(): void {
+    this.#cutWholeParts(true);
+    if (this.#frames.length > 0) this.#cutPart(this.#frames.length);
+    this.#cutSegment();
+  }
+
+  #initialize(): void {
+    if (this.#initialized || !this.#videoConfiguration || !this.#soundConfiguration) return;
+    this.#initialized = true;
+    const { width, height, fps, soundRate, fullRange, onInit } = this.#options;
+    onInit(
+      initSegment({
+        ...{ width, height, soundRate, fullRange, videoTimescale: fps * FRAME_TICKS },
+        videoConfiguration: this.#videoConfiguration,
+        soundConfiguration: this.#soundConfiguration,
+      }),
+    );
+  }
+
+  #cutWholeParts(soundIsWhole: boolean): void {
+    while (this.#initialized) {
+      const { segmentFrames, partFrames } = this.#options;
+      // The last part of a segment is shorter where the parts do not divide it.
+      const count = Math.min(partFrames, segmentFrames - this.#segmentFrames);
+      if (this.#frames.length < count) return;
+      if (!soundIsWhole && this.#sound.length < this.#packetsUntil(this.#nextFrame + count)) return;
+      this.#cutPart(count);
+      if (this.#segmentFrames === segmentFrames) this.#cutSegment();
+    }
+  }
+
+  /** How many of the waiting sound packets start before this frame does. */
+  #packetsUntil(frame: number): number {
+    const { fps, soundRate } = this.#options;
+    // ceil(frame / fps * rate / 1024), with one rounding only
+    return Math.ceil((frame * soundRate) / (fps * SOUND_PACKET_SAMPLES)) - this.#nextPacket;
+  }
+
+  #cutPart(count: number): void {
+    const firstFrame = this.#nextFrame;
+    const frames = this.#frames.splice(0, count);
+    const sound = this.#sound.splice(0, this.#packetsUntil(firstFrame + count));
+    const independent = frames[0].keyFrame;
+    // RFC 8216bis 4.4.2.1, EXT-X-INDEPENDENT-SEGMENTS: "all media samples in a Media Segment can be decoded without
+    // information from other segments".
+    if (this.#parts.length === 0 && !independent) throw new Error(`Frame ${firstFrame} is no IDR picture.`);
+    const bytes = fragment(
+      ++this.#fragments,
+      { start: firstFrame * FRAME_TICKS, duration: FRAME_TICKS, samples: frames },
+      { start: this.#nextPacket * SOUND_PACKET_SAMPLES, duration: SOUND_PACKET_SAMPLES, samples: sound },
+    );
+    this.#nextFrame += frames.length;
+    this.#nextPacket += sound.length;
+    this.#segmentFrames += frames.length;
+    const place = { segment: this.#segments + 1, index: this.#parts.length };
+    const part: Part = { ...place, firstFrame, frames: frames.length, independent, bytes };
+    this.#parts.push(part);
+    this.#options.onPart?.(part);
+  }
+
+  #cutSegment(): void {
+    if (this.#parts.length === 0) return;
+    const parts = this.#parts;
+    const frames = this.#segmentFrames;
+    this.#parts = [];
+    this.#segmentFrames = 0;
+    this.#options.onSegment({ number: ++this.#segments, firstFrame: parts[0].firstFrame, frames, parts });
+  }
+}

@@ -1,0 +1,105 @@
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+
+/** A file that says: this folder is one talk's, made by this service. Nothing else is ever swept away. */
+const MARKER = '.facecast-session';
+
+export const INIT_NAME = 'init.mp4';
+
+/** File name of a segment, counted from 1, such as `segment-00001.m4s`. */
+export function segmentName(number: number): string {
+  return `segment-${String(number).padStart(5, '0')}.m4s`;
+}
+
+/**
+ * The folder of one talk on disk: init segment, segments, and what else belongs to it. Writes are done one after the
+ * other, and a file has its name only when it is whole.
+ */
+export class SegmentStore {
+  readonly #directory: string;
+  readonly #written = new Set<string>();
+  #queue: Promise<unknown> = Promise.resolve();
+  #pendingBytes = 0;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /**
+   * Makes the folder; one left over from an earlier talk is emptied when it is ours.
+   * @throws Error when the folder is there and not ours, or cannot be made.
+   */
+  static async create(directory: string): Promise<SegmentStore> {
+    const absolute = resolve(directory);
+    if (await isOurs(absolute)) await rm(absolute, { recursive: true, force: true });
+    await mkdir(resolve(absolute, '..'), { recursive: true });
+    await mkdir(absolute);
+    await writeFile(join(absolute, MARKER), '');
+    return new SegmentStore(absolute);
+  }
+
+  /** Bytes handed to `write` that are not on disk yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /**
+   * Writes a file and gives it its name when it is whole, so that a reader never sees half of it.
+   * A write after one that failed fails too.
+   */
+  write(name: string, chunks: readonly Uint8Array[]): Promise<void> {
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    this.#pendingBytes += bytes;
+    const write = this.#queue.then(async () => {
+      await writeFile(this.path(`${name}.part`), chunks);
+      await rename(this.path(`${name}.part`), this.path(name));
+      this.#written.add(name);
+      this.#pendingBytes -= bytes;
+    });
+    this.#queue = write;
+    write.catch(() => {}); // the caller of `write` or `flushed` hears of it
+    return write;
+  }
+
+  /** Resolves when everything handed to `write` is on disk. */
+  async flushed(): Promise<void> {
+    await this.#queue;
+  }
+
+  /** Absolute path for a name, whether the file is there or not. */
+  path(name: string): string {
+    return join(this.#directory, name);
+  }
+
+  /** True for a name that `write` has finished; never for another, so no request can leave the folder. */
+  has(name: string): boolean {
+    return this.#written.has(name);
+  }
+
+  /** Removes the folder and all in it. */
+  async remove(): Promise<void> {
+    await this.#queue.catch(() => {});
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Removes what talks of an earlier run have left, as a crash does. Only folders that hold the marker are touched.
+ * @returns names of the removed folders.
+ */
+export async function sweepHlsDirectory(hlsDirectory: string): Promise<string[]> {
+  await mkdir(hlsDirectory, { recursive: true });
+  const removed: string[] = [];
+  for (const entry of await readdir(hlsDirectory, { withFileTypes: true })) {
+    const folder = join(hlsDirectory, entry.name);
+    if (!entry.isDirectory() || !(await isOurs(folder))) continue;
+    await rm(folder, { recursive: true, force: true });
+    removed.push(entry.name);
+  }
+  return removed;
+}
+
+async function isOurs(folder: string): Promise<boolean> {
+  const marker = await stat(join(folder, MARKER)).catch(() => undefined);
+  return marker?.isFile() ?? false;
+}
