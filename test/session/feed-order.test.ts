@@ -1,0 +1,41 @@
+import { AppError } from '../../src/errors.js';
+import { FeedOrder } from '../../src/session/feed-order.js';
+
+describe('FeedOrder', () => {
+  it('runs chunks without an index in the order they came, one at a time', async () => {
+    const order = new FeedOrder(1);
+    const log: string[] = [];
+    const chunk = (name: string, milliseconds: number) =>
+      order.run(undefined, async () => {
+        log.push(`${name} begins`);
+        await new Promise((resolve) => setTimeout(resolve, milliseconds));
+        log.push(`${name} ends`);
+      });
+    await Promise.all([chunk('a', 20), chunk('b', 1)]);
+    expect(log).toEqual(['a begins', 'a ends', 'b begins', 'b ends']);
+  });
+
+  it('undoes reordering and accepts each index once', async () => {
+    const order = new FeedOrder(5);
+    const played: number[] = [];
+    const feed = (index: number) => order.run(index, async () => void played.push(index));
+    const outcomes = await Promise.all([feed(2), feed(0), feed(1), feed(0), feed(2)]);
+    expect(played).toEqual([0, 1, 2]);
+    expect(outcomes.filter((outcome) => outcome === 'duplicate')).toHaveLength(2);
+  });
+
+  it('leaves the index of a refused chunk free', async () => {
+    const order = new FeedOrder(1);
+    const refusal = order.run(0, () => Promise.reject(new AppError('invalid_audio', 'audio_chunk: noise')));
+    await expect(refusal).rejects.toMatchObject({ code: 'invalid_audio' });
+    await expect(order.run(0, async () => 'played')).resolves.toBe('played');
+  });
+
+  it('gives up on a gap after its time, naming both indices', async () => {
+    const order = new FeedOrder(0.05);
+    await expect(order.run(3, async () => undefined)).rejects.toMatchObject({
+      code: 'invalid_parameter',
+      message: expect.stringMatching(/chunk_index: 3 came, but 0 did not/),
+    });
+  });
+});
