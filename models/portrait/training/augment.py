@@ -1,0 +1,118 @@
+"""Make clean synthetic speech sound like any recording: rooms, microphones, noise, music, codecs, levels."""
+
+import os
+import subprocess
+import tempfile
+
+import numpy as np
+import scipy.io.wavfile
+import scipy.signal
+
+from channels import SAMPLE_RATE
+
+_CODECS = [
+    ("mp3", ["-b:a", "32k"]),
+    ("mp3", ["-b:a", "64k"]),
+    ("ogg", ["-c:a", "libopus", "-b:a", "16k"]),
+    ("wav", ["-c:a", "pcm_mulaw", "-ar", "8000"]),
+    ("m4a", ["-c:a", "aac", "-b:a", "32k"]),
+]
+
+
+def _unit(wave):
+    return wave / (wave.std() + 1e-9)
+
+
+def noise(random, count):
+    """White, brown or pink noise, mains hum, or a tone that slides like a siren; unit variance."""
+    kind = random.randint(5)
+    wave = random.randn(count)
+    time = np.arange(count) / SAMPLE_RATE
+    if kind == 1:
+        wave = scipy.signal.lfilter([0.05], [1, -0.97], wave)
+    elif kind == 2:
+        spectrum = np.fft.rfft(wave)
+        wave = np.fft.irfft(spectrum / np.sqrt(np.arange(len(spectrum)) + 20), count)
+    elif kind == 3:
+        mains = random.choice([50, 60])
+        tones = (np.sin(2 * np.pi * mains * h * time + random.rand() * 6) * random.rand() / h for h in range(1, 7))
+        wave = 0.1 * wave + sum(tones)
+    elif kind == 4:
+        centre, depth, rate = random.uniform(300, 1500), random.uniform(0, 0.6), random.uniform(0.2, 2)
+        phase = np.cumsum(centre * (1 + depth * np.sin(2 * np.pi * rate * time))) / SAMPLE_RATE
+        harmonics = random.randint(1, 4)
+        wave = 0.03 * wave + sum(np.sin(2 * np.pi * h * phase) / h**2 for h in range(1, harmonics + 1))
+    return _unit(wave)
+
+
+def music(random, count):
+    """Plucked chords on a beat with a noise drum; unit variance."""
+    time = np.arange(count) / SAMPLE_RATE
+    wave = np.zeros(count)
+    beat, base = random.uniform(0.2, 0.6), random.uniform(80, 300)
+    for start in np.arange(0, count / SAMPLE_RATE, beat):
+        first = int(start * SAMPLE_RATE)
+        for _ in range(random.randint(1, 4)):
+            pitch = base * 2 ** (random.choice([0, 2, 4, 5, 7, 9, 11, 12, 16, 19, 24]) / 12)
+            length = min(count - first, int(SAMPLE_RATE * beat * random.uniform(0.8, 3)))
+            near, fall = time[:length], random.uniform(0.8, 2)
+            partials = sum(np.sin(2 * np.pi * pitch * h * near) / h**fall for h in range(1, 6))
+            wave[first : first + length] += np.exp(-near * random.uniform(0.5, 6)) * partials
+        if random.rand() < 0.6:
+            length = min(count - first, 3000)
+            drum = random.randn(length) * np.exp(-time[:length] * 40)
+            wave[first : first + length] += drum * random.uniform(0.3, 2)
+    return _unit(wave)
+
+
+def _equalise(random, wave):
+    corners = np.array([0, 150, 400, 1000, 2500, 5000, 8000.0])
+    gains = 10 ** (np.cumsum(random.randn(7) * 3) / 20)
+    spectrum = np.fft.rfft(wave)
+    curve = np.interp(np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE), corners, gains / gains.mean())
+    return np.fft.irfft(spectrum * curve, len(wave))
+
+
+def record(random, wave):
+    """One recording of `wave` (about 0.08 RMS): room, microphone, background, clipping, level -22..+10 dB."""
+    count = len(wave)
+    if random.rand() < 0.5:
+        length = int(SAMPLE_RATE * random.uniform(0.08, 0.6))
+        room = random.randn(length) * np.exp(-6.9 * np.arange(length) / length) * random.uniform(0.01, 0.08)
+        room[0] = 1
+        wave = scipy.signal.fftconvolve(wave, room)[:count]
+    if random.rand() < 0.7:
+        wave = _equalise(random, wave)
+    if random.rand() < 0.25:
+        numerator, denominator = scipy.signal.butter(4, random.choice([3400, 4000, 5500, 7000]) / (SAMPLE_RATE / 2))
+        wave = scipy.signal.lfilter(numerator, denominator, wave)
+    if random.rand() < 0.15:
+        cut = random.choice([80, 150, 300]) / (SAMPLE_RATE / 2)
+        numerator, denominator = scipy.signal.butter(2, cut, "high")
+        wave = scipy.signal.lfilter(numerator, denominator, wave)
+    background, level = random.rand(), max(np.sqrt((wave**2).mean()), 0.02)
+    if background < 0.5:
+        wave = wave + noise(random, count) * level * 10 ** (-random.uniform(10, 40) / 20)
+    elif background < 0.6:
+        wave = wave + music(random, count) * level * 10 ** (-random.uniform(10, 30) / 20)
+    if random.rand() < 0.1:
+        wave = np.tanh(wave * random.uniform(2, 8)) / 4
+    wave = wave * 10 ** (random.uniform(-22, 10) / 20)
+    wave = wave + random.randn(count) * 10 ** (random.uniform(-95, -55) / 20)
+    return np.clip(wave, -1, 1).astype(np.float32)
+
+
+def through_codec(random, wave):
+    """Encode and decode with a random codec (ffmpeg) and remove its delay."""
+    extension, arguments = _CODECS[random.randint(len(_CODECS))]
+    with tempfile.TemporaryDirectory() as folder:
+        source, coded, decoded = (os.path.join(folder, name) for name in ("a.wav", f"b.{extension}", "c.wav"))
+        scipy.io.wavfile.write(source, SAMPLE_RATE, (wave * 32767).astype(np.int16))
+        ffmpeg = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", "1", "-i"]
+        subprocess.run(ffmpeg + [source] + arguments + [coded], check=True)
+        subprocess.run(ffmpeg + [coded, "-ar", str(SAMPLE_RATE), "-ac", "1", decoded], check=True)
+        result = scipy.io.wavfile.read(decoded)[1].astype(np.float32) / 32768
+    result = np.pad(result, (0, max(0, len(wave) - len(result))))[: len(wave)]
+    correlation = scipy.signal.correlate(result, wave, "full", method="fft")
+    lag = int(correlation.argmax()) - (len(wave) - 1)
+    return np.roll(result, -lag) if abs(lag) < 4000 else result

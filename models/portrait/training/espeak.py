@@ -1,0 +1,88 @@
+"""espeak-ng through its C library, with the time of every phoneme."""
+
+import ctypes
+
+import numpy as np
+
+EVENT_LIST_TERMINATED, EVENT_END, EVENT_PHONEME = 0, 5, 7
+RATE, PITCH, RANGE = 1, 3, 4
+RETRIEVAL_MODE, PHONEME_EVENTS_IPA = 1, 3
+CHARS_UTF8 = 1
+
+
+class _Id(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_int),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
+
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+
+
+class Espeak:
+    """One synthesiser of the process (the library keeps global state)."""
+
+    def __init__(self):
+        self._library = ctypes.CDLL("libespeak-ng.so.1")
+        self.sample_rate = self._library.espeak_Initialize(RETRIEVAL_MODE, 400, None, PHONEME_EVENTS_IPA)
+        self._samples, self._events = [], []
+        # The library keeps only the pointer, so the callback object must live as long as this one.
+        self._callback = _CALLBACK(self._collect)
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def _collect(self, wave, count, events):
+        if wave and count > 0:
+            self._samples.append(np.ctypeslib.as_array(wave, (count,)).copy())
+        index = 0
+        while events[index].type != EVENT_LIST_TERMINATED:
+            event = events[index]
+            if event.type == EVENT_PHONEME:
+                self._events.append((event.sample, bytes(event.id.string).decode("utf8", "ignore")))
+            elif event.type == EVENT_END:
+                self._events.append((event.sample, ""))
+            index += 1
+        return 0
+
+    def say(self, text, voice, rate=170, pitch=50, pitch_range=50):
+        """Speak `text`.
+
+        Returns (samples int16 at `sample_rate`, segments), segments = [(IPA or 'pau', end in seconds)...],
+        or None when the voice is unknown or nothing was spoken.
+        """
+        self._samples.clear()
+        self._events.clear()
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            return None
+        for parameter, value in ((RATE, rate), (PITCH, pitch), (RANGE, pitch_range)):
+            self._library.espeak_SetParameter(parameter, int(value), 0)
+        data = text.encode("utf8")
+        self._library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 1, 0, CHARS_UTF8, None, None)
+        self._library.espeak_Synchronize()
+        if not self._samples:
+            return None
+        samples = np.concatenate(self._samples)
+        return samples, self._segments(len(samples) / self.sample_rate)
+
+    def _segments(self, duration):
+        # Language switches arrive as phonemes named '(en)'.
+        events = [(sample / self.sample_rate, name) for sample, name in self._events if not name.startswith("(")]
+        if not events:
+            return []
+        segments = [("pau", events[0][0])] if events[0][0] > 0 else []
+        for index, (_, name) in enumerate(events):
+            end = events[index + 1][0] if index + 1 < len(events) else duration
+            previous_end = segments[-1][1] if segments else 0.0
+            if end > previous_end + 1e-4:
+                segments.append((name or "pau", end))
+        return segments

@@ -1,0 +1,192 @@
+#!/usr/bin/python3
+"""Measure the two graphs' checkpoints and print a table.
+
+- Held-out voices (never in training): correlation with the labels, amplitude, closures of p b m, tuck of f v.
+- Silence, noise, hum, tone, music: how far the mouth opens.
+- Head, eyes: spread and smoothness (also at the seams of windows), blinks.
+- With --clips: correlation of opening and width with the lips of real clips (see lips.py).
+"""
+
+import argparse
+import glob
+
+import numpy as np
+import torch
+
+from articulation import tracks
+from augment import music, noise
+from build_dataset import load_utterance, load_wave
+from channels import FRAMES_PER_SECOND, INDEX, SAMPLE_RATE
+from export_onnx import load_encoder, load_generator
+from phones import BILABIAL, LABIODENTAL, VOWELS
+from streaming import generate
+
+RATE = 200
+OPEN, WIDTH = INDEX["open"], INDEX["width"]
+
+
+class Subject:
+    """The generator under test with fixed sampler settings."""
+
+    def __init__(self, options):
+        self.encoder, self.generator = load_encoder(options.encoder), load_generator(options.generator)
+        self.options = options
+
+    def __call__(self, wave, seed=0):
+        o = self.options
+        return generate(self.encoder, self.generator, wave, o.window, o.nfe, o.guidance, seed)
+
+
+def row(name, value):
+    print(f"| {name} | {value} |", flush=True)
+
+
+def correlate(a, b):
+    return float(np.corrcoef(np.ravel(a), np.ravel(b))[0, 1])
+
+
+def held_out(subject, folder, limit):
+    """Correlation and amplitude against the labels, closures, on held-out voices."""
+    made, wanted, closed, vowels, tucked = [], [], [], [], []
+    for path in sorted(glob.glob(f"{folder}/*.wav"))[:: max(1, len(glob.glob(f'{folder}/*.wav')) // limit)]:
+        loaded = load_utterance(path)
+        if loaded is None:
+            continue
+        wave, phones = loaded
+        wave = wave / np.sqrt((wave**2).mean()) * 0.06
+        motion = subject(wave)
+        label = tracks(phones, wave, SAMPLE_RATE)
+        centres = ((np.arange(len(motion)) + 0.5) / FRAMES_PER_SECOND * RATE).astype(int)
+        made.append(motion)
+        wanted.append(label[np.minimum(centres, len(label) - 1)])
+        for phone, start, end in phones:
+            frame = int((start + end) / 2 * FRAMES_PER_SECOND)
+            if end - start < 0.03 or frame + 1 >= len(motion) or frame < 2:
+                continue
+            near = motion[frame - 1 : frame + 2]
+            if phone in BILABIAL:
+                closed.append(near[:, OPEN].min() < 0.1)
+            elif phone in LABIODENTAL:
+                tucked.append(near[:, INDEX["tuck"]].max() > 0.4)
+            elif phone in VOWELS and end - start > 0.07:
+                vowels.append(motion[frame, OPEN] < 0.1)
+    made, wanted = np.concatenate(made), np.concatenate(wanted)
+    for name in ("open", "jaw", "width", "round", "protrude", "lipclose", "tuck", "teeth", "tongue_tip"):
+        a, b = made[:, INDEX[name]], wanted[:, INDEX[name]]
+        row(f"held-out {name}: correlation, amplitude", f"{correlate(a, b):.2f}, {a.std() / b.std():.2f}")
+    row("held-out p b m closed (opening < 0.1)", f"{np.mean(closed):.0%} of {len(closed)}")
+    row("held-out f v tucked (> 0.4)", f"{np.mean(tucked):.0%} of {len(tucked)}")
+    row("held-out vowels wrongly closed", f"{np.mean(vowels):.0%} of {len(vowels)}")
+
+
+def quiet(subject):
+    """Opening where nobody speaks."""
+    random = np.random.RandomState(5)
+    count = 8 * SAMPLE_RATE
+    time = np.arange(count) / SAMPLE_RATE
+    sounds = {
+        "silence": np.zeros(count),
+        "room noise -60 dB": random.randn(count) * 1e-3,
+        "white noise -30 dB": random.randn(count) * 0.03,
+        "white noise -14 dB": random.randn(count) * 0.2,
+        "50 Hz hum": 0.1 * np.sin(2 * np.pi * 50 * time) + 0.05 * np.sin(2 * np.pi * 150 * time),
+        "440 Hz tone": 0.2 * np.sin(2 * np.pi * 440 * time),
+        "coloured noise": noise(random, count) * 0.05,
+        "music": music(random, count) * 0.08,
+    }
+    for name, wave in sounds.items():
+        opening = subject(wave.astype(np.float32))[:, OPEN]
+        row(f"opening in {name}: mean, 95 %", f"{opening.mean():.3f}, {np.percentile(opening, 95):.3f}")
+
+
+def liveliness(subject, wave):
+    """Head and eyes over a long wave, by two seeds; jitter of the lips."""
+    window, overlap = subject.options.window, max(1, round(subject.options.window * 0.2))
+    motions = [subject(wave, seed) for seed in (0, 1)]
+    motion = np.concatenate(motions)
+    for name in ("pitch", "yaw", "roll"):
+        tracks_ = [np.degrees(m[:, INDEX[name]]) for m in motions]
+        steps = np.concatenate([np.diff(t) for t in tracks_])
+        bends = [np.diff(t, 2) for t in tracks_]
+        # A seam is where a window's cross-fade begins or ends.
+        position = (np.arange(len(bends[0])) + 1) % (window - overlap)
+        seam = (position <= overlap) & (np.arange(len(bends[0])) > window)
+        all_tracks = np.concatenate(tracks_)
+        row(
+            f"{name}, degrees: deviation, largest, step deviation, bend seam / elsewhere",
+            f"{all_tracks.std():.2f}, {np.abs(all_tracks).max():.1f}, {steps.std():.3f}, "
+            f"{np.concatenate([b[seam] for b in bends]).std():.3f} / "
+            f"{np.concatenate([b[~seam] for b in bends]).std():.3f}",
+        )
+    row("shift x, y deviation (u)", f"{motion[:, INDEX['shift_x']].std():.4f}, {motion[:, INDEX['shift_y']].std():.4f}")
+    gaps, peaks = [], []
+    for one in motions:
+        shut = one[:, INDEX["blink_left"]] > 0.5
+        starts = np.nonzero(shut[1:] & ~shut[:-1])[0]
+        gaps += list(np.diff(starts) / FRAMES_PER_SECOND)
+        peaks += [one[s : s + 6, INDEX["blink_left"]].max() for s in starts]
+    minutes = len(motion) / FRAMES_PER_SECOND / 60
+    row("blinks a minute; gap 10 / 50 / 90 % (s); mean peak", f"{len(peaks) / minutes:.1f}; "
+        + (" / ".join(f"{q:.1f}" for q in np.percentile(gaps, (10, 50, 90))) if gaps else "-")
+        + f"; {np.mean(peaks) if peaks else 0:.2f}")  # fmt: skip
+    row("left and right lid apart (mean)", f"{np.abs(motion[:, 22] - motion[:, 23]).mean():.3f}")
+    for name in ("brow_up", "smile", "gaze_x"):
+        values = motion[:, INDEX[name]]
+        row(f"{name}: mean, deviation, largest", f"{values.mean():.3f}, {values.std():.3f}, {np.abs(values).max():.2f}")
+
+
+def steady_vowel(subject):
+    """Jitter of the lips during a held vowel (formant synthesis)."""
+    time = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
+    wave = np.zeros(len(time))
+    for harmonic in range(1, 50):
+        hertz = 120 * harmonic
+        gain = sum(1 / (1 + ((hertz - formant) / width) ** 2) for formant, width in ((700, 90), (1150, 110), (2500, 160)))
+        wave += gain * np.sin(2 * np.pi * hertz * time + harmonic) / np.sqrt(harmonic)
+    motion = subject((wave / wave.std() * 0.06).astype(np.float32))[30:90]
+    row("held vowel: opening mean, step deviation", f"{motion[:, OPEN].mean():.2f}, {np.diff(motion[:, OPEN]).std():.4f}")
+
+
+def real_clips(subject, folder):
+    """Correlation with measured lips, best lag within 3 frames, averaged over seeds' means."""
+    from lips import measured_clips
+
+    for name, wave, opening, width in measured_clips(folder):
+        motion = np.mean([subject(wave, seed) for seed in range(2)], 0)
+        cells = []
+        for column, truth in ((OPEN, opening), (WIDTH, width)):
+            count = min(len(motion), len(truth)) - 6
+            lags = [correlate(motion[lag : lag + count, column], truth[3 : 3 + count]) for lag in range(7)]
+            cells.append(f"{max(lags):+.2f} at {int(np.argmax(lags)) - 3:+d}")
+        row(f"clip {name}: opening, width", ", ".join(cells))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoder", required=True, help="checkpoint of train_encoder.py")
+    parser.add_argument("--generator", required=True, help="checkpoint of train_generator.py")
+    parser.add_argument("--test", required=True, help="folder of held-out utterances (synthesize.py: <data>/test)")
+    parser.add_argument("--speech", help="a long recording (WAV) for head and eyes; default: held-out speech")
+    parser.add_argument("--clips", help="folder of talking clips (.mp4)")
+    parser.add_argument("--utterances", type=int, default=40)
+    parser.add_argument("--window", type=int, default=25)
+    parser.add_argument("--nfe", type=int, default=10)
+    parser.add_argument("--guidance", type=float, default=2.0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    subject = Subject(options)
+    print(f"| measure (nfe {options.nfe}, guidance {options.guidance}, window {options.window}) | value |\n|---|---|")
+    held_out(subject, options.test, options.utterances)
+    quiet(subject)
+    if options.speech:
+        speech = load_wave(options.speech)
+    else:
+        speech = np.concatenate([load_wave(p) for p in sorted(glob.glob(f"{options.test}/*.wav"))[:25]])
+    liveliness(subject, np.tile(speech, int(np.ceil(90 * SAMPLE_RATE / len(speech))))[: 90 * SAMPLE_RATE])
+    steady_vowel(subject)
+    if options.clips:
+        real_clips(subject, options.clips)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The motion generator: a flow-matching velocity network for a window of 31 scaled motion tokens.
+
+The network predicts the clean window x1 and the velocity follows as (x1 - x) / (1 - t). With Euler steps that end at
+t = 1, the last step lands exactly on the last prediction, so no sampling noise is left over: steady lips, smooth head.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from channels import ARTICULATIONS, CONTEXT_FRAMES, FEATURES, INDEX, TOKEN_SCALE, TOKENS, limits
+
+WIDTH = 128
+DILATIONS = (1, 1, 2, 4)
+TIME_WAVES = 16
+
+
+class Denoiser(nn.Module):
+    """(x [B, W, 31], t [B] or [1], audio [B, W, 160], prev_x [B, 10, 31], prev_audio [B, 10, 160]) -> x1 [B, W, 31]."""
+
+    def __init__(self):
+        super().__init__()
+        # Two extra inputs: this frame is to be made; this context frame exists (none does at the very start).
+        self.enter = nn.Conv1d(TOKENS + FEATURES + 2, WIDTH, 1)
+        self.time = nn.Sequential(
+            nn.Linear(2 * TIME_WAVES, WIDTH), nn.SiLU(), nn.Linear(WIDTH, 2 * WIDTH * len(DILATIONS))
+        )
+        self.wide = nn.ModuleList([nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * d, dilation=d) for d in DILATIONS])
+        self.point = nn.ModuleList([nn.Conv1d(WIDTH, WIDTH, 1) for _ in DILATIONS])
+        self.leave = nn.Conv1d(WIDTH, TOKENS, 1)
+        # 1 / RMS of each feature over the training data.
+        self.register_buffer("feature_scale", torch.ones(FEATURES))
+        self.register_buffer("waves", torch.exp(torch.linspace(0, 4.6, TIME_WAVES)))
+
+    def forward(self, x, t, audio, prev_x, prev_audio):
+        phase = t[:, None] * self.waves[None]
+        time = self.time(torch.cat([torch.sin(phase), torch.cos(phase)], 1))
+        time = time.reshape(-1, len(DILATIONS), 2, WIDTH, 1)
+        tokens = torch.cat([prev_x, x], 1)
+        features = torch.cat([prev_audio, audio], 1) * self.feature_scale
+        wanted = torch.cat([torch.zeros_like(prev_x[:, :, :1]), torch.ones_like(x[:, :, :1])], 1)
+        exists = (prev_audio.abs().amax(2, keepdim=True) > 0).to(x.dtype)
+        exists = torch.cat([exists, torch.zeros_like(x[:, :, :1])], 1)
+        h = self.enter(torch.cat([tokens, features, wanted, exists], 2).transpose(1, 2))
+        for index, (wide, point) in enumerate(zip(self.wide, self.point)):
+            scaled = h * (1 + time[:, index, 0]) + time[:, index, 1]
+            h = h + point(F.silu(wide(F.silu(scaled))))
+        return self.leave(F.silu(h)).transpose(1, 2)[:, CONTEXT_FRAMES:]
+
+
+class MotionGenerator(nn.Module):
+    """The exported graph; see the pack's contract for its inputs.
+
+    - Guidance: x1 = u + g (c - u) with u = the window's audio zeroed. Articulation takes g as it is, the other
+      channels at most 1 (guidance is about clear speech, not about a livelier head).
+    - x1 is limited to the tokens' range: overshoot of guidance would open a shut mouth inside out.
+    - pose, gaze and motion_ref are offsets o: the network works on x - t o with context prev - prev_o, and o is
+      added to x1. motion_ref is the rest the motion is relative to (zeros in this pack).
+    """
+
+    def __init__(self, denoiser):
+        super().__init__()
+        self.denoiser = denoiser
+        low, high = limits()
+        scale = torch.tensor(TOKEN_SCALE)
+        self.register_buffer("low", torch.tensor(low) * scale)
+        self.register_buffer("high", torch.tensor(high) * scale)
+        self.register_buffer("guided", (torch.arange(TOKENS) < ARTICULATIONS).float())
+        pose_to_token = torch.zeros(3, TOKENS)
+        for row, name in enumerate(("pitch", "yaw", "roll")):
+            pose_to_token[row, INDEX[name]] = scale[INDEX[name]]
+        gaze_to_token = torch.zeros(2, TOKENS)
+        for row, name in enumerate(("gaze_x", "gaze_y")):
+            gaze_to_token[row, INDEX[name]] = scale[INDEX[name]]
+        self.register_buffer("pose_to_token", pose_to_token)
+        self.register_buffer("gaze_to_token", gaze_to_token)
+
+    def forward(self, t, x, audio, prev_x, prev_audio, motion_ref, pose, gaze, prev_pose, prev_gaze, guidance):
+        offset = pose @ self.pose_to_token + gaze @ self.gaze_to_token + motion_ref[:, None, :]
+        exists = (prev_audio.abs().amax(2, keepdim=True) > 0).to(x.dtype)
+        prev_offset = prev_pose @ self.pose_to_token + prev_gaze @ self.gaze_to_token + motion_ref[:, None, :] * exists
+        inner, inner_prev = x - t * offset, prev_x - prev_offset
+        # Both branches in one run.
+        both = self.denoiser(
+            torch.cat([inner, inner]),
+            t,
+            torch.cat([audio, torch.zeros_like(audio)]),
+            torch.cat([inner_prev, inner_prev]),
+            torch.cat([prev_audio, prev_audio]),
+        )
+        conditional, unconditional = torch.chunk(both, 2)
+        strength = self.guided * guidance + (1 - self.guided) * torch.clamp(guidance, max=1.0)
+        clean = unconditional + strength * (conditional - unconditional)
+        clean = torch.maximum(torch.minimum(clean, self.high), self.low)
+        return (clean + offset - x) / torch.clamp(1 - t, min=0.005)

@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+"""Speak the sentence pool with freely licensed voices and keep the time of every phone.
+
+For each utterance it writes `<voice>-<number>.wav` (mono) and `.seg` (lines "phone end-seconds") into
+`<data>/train` or, for the held-out voices, `<data>/test`. File names begin with the phone alphabet:
+`arpa-` (flite, festival) or `ipa-` (espeak-ng).
+
+Voices (licences in README.md): flite slt, rms, awb; festival ked and slt-hts; espeak-ng in many languages and
+variants. Held out: festival kal and three espeak-ng variants.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+
+import numpy as np
+import scipy.io.wavfile
+import scipy.signal
+
+from espeak import Espeak
+
+SAMPLE_RATE = 16000
+FLITE = [("slt", 700), ("rms", 700), ("awb", 700)]
+FESTIVAL_TRAIN = [("ked_diphone", 450), ("cmu_us_slt_arctic_hts", 400)]
+FESTIVAL_TEST = [("kal_diphone", 60)]
+ESPEAK_VARIANTS = (
+    "male1 male2 male3 male4 male5 male6 male7 female1 female2 female3 female4 female5 Andy Adam Alex Alicia Annie "
+    "Belinda Benjamin Caleb David Denis Gene Hugo Jacky John Lee Linda Marco Mario Max Mike Paul Pedro Quincy Rob "
+    "Robert Steph Storm Zac klatt klatt2 klatt4 grandma grandpa female_whisper croak"
+).split()
+ESPEAK_TEST_VARIANTS = "Michael anika klatt3".split()
+# (espeak voice, sentence pool, utterances)
+ESPEAK_LANGUAGES = [
+    ("en-us", "en", 480), ("en", "en", 240), ("en-gb-scotland", "en", 50), ("de", "de", 150), ("es", "es", 100),
+    ("fr", "fr", 150), ("it", "it", 100), ("pl", "pl", 60), ("pt-br", "pt_BR", 70), ("ru", "ru", 70),
+    ("nl", "nl", 60), ("sv", "sv", 60), ("tr", "tr", 40), ("cs", "cs", 40), ("uk", "uk", 40), ("ro", "ro", 30),
+]  # fmt: skip
+
+
+def write_segments(path, segments):
+    with open(path, "w", encoding="utf8") as file:
+        file.writelines(f"{phone} {end:.4f}\n" for phone, end in segments)
+
+
+def speak_flite(folder, sentences, share):
+    """flite prints `phone:end` for every phone with -psdur."""
+    for voice, count in FLITE:
+        for number in range(int(count * share)):
+            base = f"{folder}/arpa-flite_{voice}-{number:04d}"
+            stretch = random.choice([0.75, 0.85, 1, 1, 1.15, 1.3])
+            command = ["flite", "-psdur", "-voice", voice, "--setf", f"duration_stretch={stretch}"]
+            command += ["--setf", f"int_f0_target_mean={random.randint(80, 220)}", "-t", next(sentences), base + ".wav"]
+            try:
+                printed = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout
+            except subprocess.TimeoutExpired:
+                continue
+            pairs = [word.rsplit(":", 1) for word in printed.split() if ":" in word]
+            segments = [(phone, float(end)) for phone, end in pairs]
+            ordered = all(b[1] >= a[1] for a, b in zip(segments, segments[1:]))
+            if len(segments) < 6 or not ordered:
+                if os.path.exists(base + ".wav"):
+                    os.remove(base + ".wav")
+                continue
+            write_segments(base + ".seg", segments)
+        print("flite", voice, flush=True)
+
+
+def speak_festival(folder, voices, sentences, share):
+    """One festival process per voice runs a generated script; see festival.scm."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    for voice, count in voices:
+        lines = [f"(voice_{voice})"]
+        for number in range(int(count * share)):
+            base = f"{folder}/arpa-festival_{voice}-{number:04d}"
+            lines.append(f"(Parameter.set 'Duration_Stretch {random.choice([0.75, 0.85, 0.95, 1, 1.1, 1.25])})")
+            lines.append(f'(unwind-protect (speak-to-files "{next(sentences)}" "{base}") nil)')
+        script = f"{folder}/{voice}.scm"
+        with open(script, "w", encoding="utf8") as file:
+            file.write("\n".join(lines))
+        result = subprocess.run(["festival", "-b", f"{here}/festival.scm", script], capture_output=True)
+        os.remove(script)
+        print("festival", voice, result.returncode, result.stderr[-200:].decode(), flush=True)
+
+
+def speak_espeak(espeak, folder, languages, variants, pool, share):
+    for voice, pool_name, count in languages:
+        for number in range(int(count * share)):
+            text = random.choice(pool[pool_name])
+            spoken = espeak.say(
+                text, f"{voice}+{random.choice(variants)}",
+                random.randint(120, 230), random.randint(20, 80), random.randint(30, 80),
+            )  # fmt: skip
+            if spoken is None or len(spoken[0]) < espeak.sample_rate or len(spoken[1]) < 6:
+                continue
+            samples, segments = spoken
+            wave = scipy.signal.resample_poly(samples.astype(np.float32) / 32768, 320, 441)
+            base = f"{folder}/ipa-espeak_{voice}-{number:04d}"
+            scipy.io.wavfile.write(base + ".wav", SAMPLE_RATE, (np.clip(wave, -1, 1) * 32767).astype(np.int16))
+            write_segments(base + ".seg", segments)
+        print("espeak", voice, flush=True)
+
+
+def endless(items):
+    while True:
+        yield from items
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", required=True, help="JSON file of text_pool.py")
+    parser.add_argument("--data", required=True, help="folder for train/ and test/")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the full number of utterances")
+    parser.add_argument("--seed", type=int, default=3)
+    options = parser.parse_args()
+    random.seed(options.seed)
+    with open(options.text, encoding="utf8") as file:
+        pool = json.load(file)
+    train, test = f"{options.data}/train", f"{options.data}/test"
+    os.makedirs(train, exist_ok=True)
+    os.makedirs(test, exist_ok=True)
+    # The last sentences are kept for the held-out voices, so that the test reads unseen text.
+    english = endless(pool["en"][:-200])
+    unseen = endless(pool["en"][-200:])
+    espeak = Espeak()  # The library can be initialised once only.
+    speak_espeak(espeak, test, [("en-us", "en", 60)], ESPEAK_TEST_VARIANTS, {"en": pool["en"][-200:]}, options.share)
+    speak_festival(test, FESTIVAL_TEST, unseen, options.share)
+    speak_espeak(espeak, train, ESPEAK_LANGUAGES, ESPEAK_VARIANTS, {**pool, "en": pool["en"][:-200]}, options.share)
+    speak_flite(train, english, options.share)
+    speak_festival(train, FESTIVAL_TRAIN, english, options.share)
+
+
+if __name__ == "__main__":
+    main()
