@@ -1,0 +1,123 @@
+import { parse, types } from 'hls-parser';
+import { Parser } from 'm3u8-parser';
+import { mediaPlaylist, type PlaylistState, targetDuration } from '../../src/hls/playlist.js';
+
+const STARTED = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+
+function state(lengths: readonly number[], more: Partial<PlaylistState> = {}): PlaylistState {
+  let firstFrame = 0;
+  const segments = lengths.map((frames, i) => {
+    firstFrame += frames;
+    return { number: i + 1, uri: `segment-0000${i + 1}.m4s`, firstFrame: firstFrame - frames, frames };
+  });
+  return { fps: 25, segmentFrames: 25, startedAt: STARTED, initUri: 'init.mp4', segments, ended: false, ...more };
+}
+
+describe('mediaPlaylist', () => {
+  it('of a talk that goes on only grows', () => {
+    expect(mediaPlaylist(state([25, 25]))).toBe(`#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-TARGETDURATION:1
+#EXT-X-MEDIA-SEQUENCE:1
+#EXT-X-PLAYLIST-TYPE:EVENT
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-START:TIME-OFFSET=0
+#EXT-X-MAP:URI="init.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:05.678Z
+#EXTINF:1.00000,
+segment-00001.m4s
+#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:06.678Z
+#EXTINF:1.00000,
+segment-00002.m4s
+`);
+  });
+
+  it('of a finished talk is whole and says so', () => {
+    expect(mediaPlaylist(state([25, 25, 7], { ended: true }))).toBe(`#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-TARGETDURATION:1
+#EXT-X-MEDIA-SEQUENCE:1
+#EXT-X-PLAYLIST-TYPE:VOD
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-START:TIME-OFFSET=0
+#EXT-X-MAP:URI="init.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:05.678Z
+#EXTINF:1.00000,
+segment-00001.m4s
+#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:06.678Z
+#EXTINF:1.00000,
+segment-00002.m4s
+#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:07.678Z
+#EXTINF:0.28000,
+segment-00003.m4s
+#EXT-X-ENDLIST
+`);
+  });
+
+  it('with a window leaves the oldest segments out and counts them', () => {
+    expect(mediaPlaylist(state([25, 25, 25], { windowSegments: 2 }))).toBe(`#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-TARGETDURATION:1
+#EXT-X-MEDIA-SEQUENCE:2
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MAP:URI="init.mp4"
+#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:06.678Z
+#EXTINF:1.00000,
+segment-00002.m4s
+#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:07.678Z
+#EXTINF:1.00000,
+segment-00003.m4s
+`);
+  });
+
+  it('with a window shows the whole talk after the end', () => {
+    const ended = { ended: true };
+    expect(mediaPlaylist(state([25, 25, 25], { ...ended, windowSegments: 2 }))).toBe(
+      mediaPlaylist(state([25, 25, 25], ended)),
+    );
+  });
+
+  it('of a talk without a word ends at once', () => {
+    const text = mediaPlaylist(state([], { ended: true }));
+    expect(text).toContain('#EXT-X-MEDIA-SEQUENCE:1\n');
+    expect(text.endsWith('#EXT-X-MAP:URI="init.mp4"\n#EXT-X-ENDLIST\n')).toBe(true);
+  });
+
+  it.each([
+    ['growing', state([25, 25, 25])],
+    ['ended', state([25, 25, 3], { ended: true })],
+    ['windowed', state([25, 25, 25, 25], { windowSegments: 3 })],
+  ])('is understood by two parsers: %s', (_name, given) => {
+    const text = mediaPlaylist(given);
+    const byHlsParser = parse(text);
+    if (!(byHlsParser instanceof types.MediaPlaylist)) throw new Error('not a media playlist');
+    const byM3u8Parser = new Parser();
+    byM3u8Parser.push(text);
+    byM3u8Parser.end();
+    const listed = given.segments.slice(-(given.windowSegments ?? 100));
+    expect(byHlsParser.segments.map(({ uri, duration }) => ({ uri, duration }))).toEqual(
+      listed.map(({ uri, frames }) => ({ uri, duration: frames / 25 })),
+    );
+    expect(byM3u8Parser.manifest.segments.map(({ uri, duration }) => ({ uri, duration }))).toEqual(
+      listed.map(({ uri, frames }) => ({ uri, duration: frames / 25 })),
+    );
+    expect(byHlsParser.mediaSequenceBase).toBe(listed[0].number);
+    expect(byM3u8Parser.manifest.mediaSequence).toBe(listed[0].number);
+    expect(byHlsParser.endlist).toBe(given.ended);
+    expect(byM3u8Parser.manifest.endList ?? false).toBe(given.ended);
+    expect(byHlsParser.segments[0].map?.uri).toBe('init.mp4');
+    expect(byM3u8Parser.manifest.segments[0].programDateTime).toBe(STARTED + listed[0].firstFrame * 40);
+  });
+});
+
+describe('targetDuration', () => {
+  it.each([
+    [25, 1],
+    [12, 1],
+    [26, 2],
+    [50, 2],
+    [75, 3],
+  ])('of segments of %i frames at 25 a second is %i s', (segmentFrames, seconds) => {
+    expect(targetDuration({ fps: 25, segmentFrames })).toBe(seconds);
+  });
+});
