@@ -1,0 +1,112 @@
+import { SampleQueue } from './sample-queue.js';
+
+/** Rate of the samples the models hear, Hz. */
+export const MODEL_SAMPLE_RATE = 16_000;
+export const FRAMES_PER_SECOND = 25;
+/** Samples of one frame. */
+export const SAMPLES_PER_FRAME = MODEL_SAMPLE_RATE / FRAMES_PER_SECOND;
+const OVERLAP = 0.2;
+
+/** A stretch of sound for one inference. Positions and lengths in frames. */
+export interface AudioWindow {
+  /** Absolute position of the first frame; a multiple of the hop. */
+  readonly startFrame: number;
+  /** Frames to generate motion for. */
+  readonly frames: number;
+  /** Frames at the end that the next window generates again; 0 for the last. */
+  readonly overlapFrames: number;
+  /** Frames at the start that overlap the previous window; 0 for the first. */
+  readonly leadFrames: number;
+  /** Frames of sound before `startFrame` at the head of `waveform`: as many as configured, fewer near the start. */
+  readonly contextFrames: number;
+  /** (contextFrames + frames) * 640 samples at 16 kHz; the last frame of the last window is padded with silence. */
+  readonly waveform: Float32Array;
+  readonly last: boolean;
+}
+
+export interface AudioChunkBufferOptions {
+  /** Length of a window in seconds; rounded to whole frames, at least 2. */
+  readonly chunkDurationSeconds: number;
+  /** Frames of sound that precede a window in its waveform. */
+  readonly contextFrames: number;
+}
+
+/**
+ * Cuts a stream of samples into overlapping windows of whole frames.
+ *
+ * Window k starts at frame k * (windowFrames - overlapFrames). Which windows come out depends on the samples alone, not
+ * on how they were cut nor on when `finish()` came: a window is handed out only when it is known whether it is the last,
+ * that is, when a sample behind its end has been pushed or the stream is finished. Every frame lies in the part of
+ * exactly one window that is not overlap, so the sum of (frames - overlapFrames) is ceil(samples / 640).
+ */
+export class AudioChunkBuffer {
+  readonly windowFrames: number;
+  readonly overlapFrames: number;
+  readonly #contextFrames: number;
+  readonly #samples = new SampleQueue();
+  #nextStartFrame = 0;
+  /** Frames handed out outside of overlaps. */
+  #finalFrames = 0;
+  #finished = false;
+
+  constructor({ chunkDurationSeconds, contextFrames }: AudioChunkBufferOptions) {
+    this.windowFrames = Math.max(2, Math.round(chunkDurationSeconds * FRAMES_PER_SECOND));
+    this.overlapFrames = Math.min(Math.max(1, Math.round(OVERLAP * this.windowFrames)), this.windowFrames - 1);
+    this.#contextFrames = contextFrames;
+  }
+
+  /** Samples pushed. */
+  get totalSamples(): number {
+    return this.#samples.end;
+  }
+
+  /** Frames that the samples so far make, a begun one included. Final after `finish()`. */
+  get totalFrames(): number {
+    return Math.ceil(this.totalSamples / SAMPLES_PER_FRAME);
+  }
+
+  /** Samples pushed but not yet part of the final, non-overlapping region of a window handed out. */
+  get bufferedSamples(): number {
+    return Math.max(0, this.totalSamples - this.#finalFrames * SAMPLES_PER_FRAME);
+  }
+
+  /** Samples for which memory is held. */
+  get capacity(): number {
+    return this.#samples.capacity;
+  }
+
+  /**
+   * @param samples 16 kHz mono; copied.
+   * @throws Error after `finish()`.
+   */
+  push(samples: Float32Array): void {
+    if (this.#finished) throw new Error('The audio is finished; nothing can follow.');
+    this.#samples.append(samples);
+  }
+
+  /** No more samples will come: the remaining windows can be handed out. Idempotent. */
+  finish(): void {
+    this.#finished = true;
+  }
+
+  /** The next window, or undefined when it needs more samples or there is none left. */
+  next(): AudioWindow | undefined {
+    const startFrame = this.#nextStartFrame;
+    const endFrame = startFrame + this.windowFrames;
+    const last = this.totalSamples <= endFrame * SAMPLES_PER_FRAME;
+    if (last && (!this.#finished || this.#finalFrames === this.totalFrames)) return undefined;
+
+    const frames = last ? this.totalFrames - startFrame : this.windowFrames;
+    const overlapFrames = last ? 0 : this.overlapFrames;
+    const contextFrames = Math.min(this.#contextFrames, startFrame);
+    const waveform = this.#samples.read(
+      (startFrame - contextFrames) * SAMPLES_PER_FRAME,
+      (startFrame + frames) * SAMPLES_PER_FRAME,
+    );
+    this.#finalFrames = startFrame + frames - overlapFrames;
+    this.#nextStartFrame = this.#finalFrames;
+    this.#samples.forgetBefore((this.#nextStartFrame - this.#contextFrames) * SAMPLES_PER_FRAME);
+    const leadFrames = startFrame === 0 ? 0 : this.overlapFrames;
+    return { startFrame, frames, overlapFrames, leadFrames, contextFrames, waveform, last };
+  }
+}
