@@ -30,7 +30,7 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
     if (error.retryAfterSeconds !== undefined) response.set('Retry-After', String(error.retryAfterSeconds));
     response.send(
       JSON.stringify({
-        type: `/docs/errors#${error.code}`,
+        type: `urn:facecast:error:${error.code}`,
         title: TITLES[error.status],
         status: error.status,
         detail:
