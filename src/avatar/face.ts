@@ -27,7 +27,7 @@ const LOOKS = [1, 1.6, 0.6, 0.4] as const;
  */
 const CLOSE_LOOK = 2.2;
 
-/** Finds faces in pictures, and 468 landmarks on each. Holds two small models, about 10 MB. */
+/** Finds faces in pictures, and 468 landmarks on each. */
 export class FaceAnalyser {
   readonly #detector: FaceDetector;
   readonly #mesh: FaceMesh;

@@ -31,14 +31,13 @@ export function fromSquare(square: Square, size: number, u: number, v: number): 
 /**
  * What a square of a picture shows, `size` pixels wide and upright.
  *
- * Bilinear; where the square is reduced, each pixel is the mean of as many samples as cover it, so nothing flickers
- * in small pictures of large ones.
+ * Bilinear; where the square is reduced, each pixel is the mean of up to 4x4 samples spread over it.
  * @param border 0..255, the grey of everything outside the picture
  */
 export function sampleSquare(image: RgbImage, square: Square, size: number, border = 0): RgbImage {
   const data = new Uint8Array(size * size * 3);
-  // A bilinear sample covers about two pixels.
-  const samples = Math.max(1, Math.ceil(square.side / size / 2));
+  // A bilinear sample covers about two pixels; beyond sixteen of them, more cost time and show no difference.
+  const samples = Math.min(4, Math.max(1, Math.ceil(square.side / size / 2)));
   const step = 1 / samples;
   const [originX, originY] = fromSquare(square, size, step / 2, step / 2);
   const unit = square.side / size;
@@ -57,7 +56,7 @@ export function sampleSquare(image: RgbImage, square: Square, size: number, bord
         }
       }
       const at = (v * size + u) * 3;
-      for (let c = 0; c < 3; c++) data[at + c] = Math.round(sum[c] * weight);
+      for (let c = 0; c < 3; c++) data[at + c] = sum[c] * weight + 0.5;
     }
   }
   return { width: size, height: size, data };
@@ -65,11 +64,14 @@ export function sampleSquare(image: RgbImage, square: Square, size: number, bord
 
 /** Adds the bilinear sample at (x, y) to `sum`. */
 function addSample({ width, height, data }: RgbImage, x: number, y: number, border: number, sum: Float64Array): void {
-  const left = Math.floor(x - 0.5);
-  const top = Math.floor(y - 0.5);
-  const fx = x - 0.5 - left;
-  const fy = y - 0.5 - top;
-  if (left >= 0 && top >= 0 && left + 1 < width && top + 1 < height) {
+  const px = x - 0.5;
+  const py = y - 0.5;
+  if (px >= 0 && py >= 0 && px < width - 1 && py < height - 1) {
+    // Not Math.floor: this is the inner loop, and looking up a global is slow in a sandbox.
+    const left = px | 0;
+    const top = py | 0;
+    const fx = px - left;
+    const fy = py - top;
     const at = (top * width + left) * 3;
     const below = at + width * 3;
     for (let c = 0; c < 3; c++) {
@@ -79,6 +81,14 @@ function addSample({ width, height, data }: RgbImage, x: number, y: number, bord
     }
     return;
   }
+  const left = Math.floor(px);
+  const top = Math.floor(py);
+  if (left < -1 || top < -1 || left >= width || top >= height) {
+    for (let c = 0; c < 3; c++) sum[c] += border;
+    return;
+  }
+  const fx = px - left;
+  const fy = py - top;
   for (let corner = 0; corner < 4; corner++) {
     const column = left + (corner & 1);
     const row = top + (corner >> 1);

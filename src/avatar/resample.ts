@@ -24,6 +24,7 @@ export function resampleSquare(image: RgbImage, left: number, top: number, side:
   const columns = tapsOf(left, side, size, image.width);
   const rows = tapsOf(top, side, size, image.height);
   const data = new Uint8Array(size * size * 3);
+  const rounded = new Uint8ClampedArray(data.buffer);
   // Rows of the picture, resampled to columns of the output, as far down as the output has come.
   const ready = new Map<number, Float32Array>();
   for (let v = 0; v < size; v++) {
@@ -36,7 +37,7 @@ export function resampleSquare(image: RgbImage, left: number, top: number, side:
       ready.set(row, line);
       for (let k = 0; k < sum.length; k++) sum[k] += weights[i] * line[k];
     }
-    for (let k = 0; k < sum.length; k++) data[v * size * 3 + k] = Math.min(255, Math.max(0, Math.round(sum[k])));
+    rounded.set(sum, v * size * 3);
   }
   return { width: size, height: size, data };
 }
@@ -124,7 +125,7 @@ function blurLines(
   for (let line = 0; line < lines; line++) {
     for (let c = 0; c < 3; c++) {
       const base = line * lineStep + c;
-      const at = (i: number) => source[base + Math.min(count - 1, Math.max(0, i)) * step];
+      const at = (i: number) => source[base + (i < 0 ? 0 : i < count ? i : count - 1) * step];
       let sum = 0;
       for (let i = -radius; i <= radius; i++) sum += at(i);
       for (let i = 0; i < count; i++) {

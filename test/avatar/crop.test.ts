@@ -11,7 +11,10 @@ function ramp(width: number, height: number): RgbImage {
   const data = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      data.set([Math.round((x * 255) / width), Math.round((y * 255) / height), 77], (y * width + x) * 3);
+      const at = (y * width + x) * 3;
+      data[at] = (x * 255) / width + 0.5;
+      data[at + 1] = (y * 255) / height + 0.5;
+      data[at + 2] = 77;
     }
   }
   return { width, height, data };
