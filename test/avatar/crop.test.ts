@@ -1,6 +1,6 @@
-import { type CropOptions, cropToFace } from '../../src/avatar/crop';
-import type { Face } from '../../src/avatar/face';
-import type { RgbImage } from '../../src/avatar/image';
+import { type CropOptions, cropToFace } from '../../src/avatar/crop.js';
+import type { Face } from '../../src/avatar/face.js';
+import type { RgbImage } from '../../src/avatar/image.js';
 
 const SIZE = 128;
 const CROP: CropOptions = { size: SIZE, crop: true, scale: 1.2 };

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import sharp from 'sharp';
-import { cropToFace } from '../../src/avatar/crop';
-import { type Face, FaceAnalyser, sizeOf } from '../../src/avatar/face';
-import type { RgbImage } from '../../src/avatar/image';
-import { decodePortrait } from '../../src/avatar/portrait';
-import { dataPath, describeWithData } from '../support/data';
+import { cropToFace } from '../../src/avatar/crop.js';
+import { type Face, FaceAnalyser, sizeOf } from '../../src/avatar/face.js';
+import type { RgbImage } from '../../src/avatar/image.js';
+import { decodePortrait } from '../../src/avatar/portrait.js';
+import { dataPath, describeWithData } from '../support/data.js';
 
 const PORTRAITS = [
   'source_2.png',

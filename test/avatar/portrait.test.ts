@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import sharp from 'sharp';
-import type { RgbImage } from '../../src/avatar/image';
-import { decodePortrait } from '../../src/avatar/portrait';
-import { AppError, type ErrorCode } from '../../src/errors';
+import sharp, { type Sharp } from 'sharp';
+import type { RgbImage } from '../../src/avatar/image.js';
+import { decodePortrait } from '../../src/avatar/portrait.js';
+import { AppError, type ErrorCode } from '../../src/errors.js';
 
 type Rgb = readonly [number, number, number];
 
@@ -10,7 +10,7 @@ const RED: Rgb = [220, 30, 40];
 const BLUE: Rgb = [20, 60, 200];
 
 /** A picture, red above and blue below, with a white top left corner: no orientation looks like another. */
-function pattern(width = 120, height = 160): sharp.Sharp {
+function pattern(width = 120, height = 160): Sharp {
   const data = Buffer.alloc(width * height * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
