@@ -49,8 +49,6 @@ export class OnnxModel {
         executionProviders: [device],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
-        // The arena keeps its high-water mark for ever; sessions of many sizes would make it grow.
-        enableCpuMemArena: false,
         logSeverityLevel: 3,
       }),
     );

@@ -106,6 +106,7 @@ export class SessionRegistry {
         height,
         fps,
         segmentFrames: fps * SEGMENT_SECONDS,
+        colorRange: 'tv',
         logger: sessionLogger,
         onError: (error) => session?.fail(error),
       });
