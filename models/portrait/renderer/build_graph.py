@@ -1,0 +1,90 @@
+"""Writes renderer.onnx, the portrait pack's renderer: one graph for every portrait.
+
+    python build_graph.py [output path]      needs the packages `onnx` (1.16) and `numpy`
+
+Inputs: `motion` f32 [1, 31] (scaled tokens) and the identity tensors of src/avatar/portrait-analyser.
+Output: `frames` u8 [1, 768, 512], I420 (BT.601, limited range). See README.md for how it works.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from compose import Region, compose_eye, compose_mouth, paste
+from graph_builder import GraphBuilder
+from motion_controls import TOKENS, expression_controls, pose_coefficients, read_tokens
+from onnx import TensorProto
+from warp import CELLS, NODES, TABLE_SCALE, Coordinates, TableIndex, look_up
+
+FRAME = 512
+
+
+def build(path):
+    b = GraphBuilder()
+    tokens = read_tokens(b, b.input("motion", np.float32, [1, len(TOKENS)]))
+    expression, jaw = expression_controls(b, tokens, b.input("upper_closing", np.float32, [1]))
+    pose = pose_coefficients(b, tokens)
+    at = Coordinates(b, expression, pose)
+
+    scales = b.input("cell_scales", np.float32, [4])
+    half_scales = b.mul(scales, [1.0, 1.0, 0.5, 0.5])
+    window_start = b.input("window_start", np.int64, [2])
+    window_size = b.input("window_size", np.int64, [2])
+    window_end = b.op("Add", [window_start, window_size])
+    halve = lambda x: b.op("Div", [x, b.integers(2, 2)])
+
+    planes = base_planes(b, at, window_start, window_size, halve(window_size), scales, half_scales)
+
+    cell = b.op("Div", [window_size, b.integers(CELLS, CELLS)])
+    moved = b.matmul(pose, b.input("region_motion", np.float32, [11, 6]))
+    shifts = b.reshape(b.op("Cast", [b.op("Round", [moved])], to=TensorProto.INT64), (6,))
+    regions = [
+        Region(b, name, i, shifts, cell, scales, half_scales) for i, name in enumerate(("mouth", "eye_left", "eye_right"))
+    ]
+
+    eye_edge = b.input("eye_edge", np.float32, [1])
+    look = b.matmul(b.concat([tokens["gaze_x"], tokens["gaze_y"]], 1), b.input("gaze_axes", np.float32, [2, 2]))
+    gaze = b.reshape(look, (1, 2, 1, 1))
+    # Looking down lowers the lids a little.
+    lowered = b.mul(b.max(tokens["gaze_y"], 0.0), 0.2)
+    for region, token in zip(regions[1:], ("blink_left", "blink_right")):
+        shut = b.clip(b.add(tokens[token], lowered))
+        blocks = compose_eye(b, region, at, planes, shut, gaze, eye_edge)
+        planes = {p: region.paste(planes[p], blocks[p], p != "y") for p in planes}
+    mouth = regions[0]
+    blocks = compose_mouth(b, mouth, at, jaw, b.input("lip_edge", np.float32, [1]))
+    planes = {p: mouth.paste(planes[p], blocks[p], p != "y") for p in planes}
+
+    # Outside the moving window the frame is the photo.
+    flat = []
+    for p in "yuv":
+        side = FRAME if p == "y" else FRAME // 2
+        still = b.input(f"still_{p}", np.uint8, [1, 1, side, side])
+        start, end = (window_start, window_end) if p == "y" else (halve(window_start), halve(window_end))
+        flat.append(b.reshape(paste(b, still, planes[p], start, end), (1, side * side)))
+    frames = b.reshape(b.concat(flat, 1), (1, FRAME * 3 // 2, FRAME))
+    b.save(path, "portrait_renderer", frames, np.uint8, [1, FRAME * 3 // 2, FRAME], "Facecast portrait renderer")
+
+
+def base_planes(b, at, window_start, window_size, half_size, scales, half_scales):
+    """The whole window warped as one layer: everything but mouth and eyes is done with this."""
+    last = FRAME * TABLE_SCALE - 1.0
+    corner = b.to_float(b.op("Mul", [window_start, b.integers(TABLE_SCALE, TABLE_SCALE)]))
+    rows, columns = b.op("Split", [corner], outputs=2, axis=0)
+    origin = b.reshape(b.concat([columns, rows], 0), (1, 2, 1, 1))
+    index = TableIndex(b, origin, b.constant([[[[last]], [[last]]]]), b.constant([last + 1]), scales, half_scales)
+    entries = (FRAME * TABLE_SCALE) ** 2
+    full, half = index.full(at.base, window_size), index.half(at.base, half_size)
+    planes = {}
+    for p in "yuv":
+        table = b.input(f"base_{p}", np.uint8, [1, entries if p == "y" else entries // 4])
+        shape = b.concat([b.integers(1, 1), window_size if p == "y" else half_size], 0)
+        planes[p] = b.reshape(look_up(b, table, full if p == "y" else half), shape)
+    return planes
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent / "renderer.onnx"
+    build(str(target))
+    print(target, target.stat().st_size, "bytes")

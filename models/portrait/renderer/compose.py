@@ -1,0 +1,121 @@
+"""Composition of the layers inside the mouth's and the eyes' regions. Tables hold bytes; codes of distances sit at 128."""
+
+import numpy as np
+from onnx import TensorProto
+
+from warp import CELLS, TABLE_SCALE, TableIndex, look_up
+
+# Codes per u of the analyser's signed distances (analyser.ts: LIP_RANGE, EYE_RANGE).
+LIP_CODES = 127 / 0.06
+EYE_CODES = 127 / 0.16
+BLACK = {"y": 16.0, "u": 128.0, "v": 128.0}
+
+
+class Region:
+    """A block of grid cells that follows the head, with the index helper of its own tables."""
+
+    def __init__(self, b, name, number, shifts, cell, scales, half_scales):
+        self.b = b
+        self.name = name
+        starts = b.input(f"{name}_cells", np.int64, [2])
+        count = b.input(f"{name}_cell_count", np.int64, [2])
+        start = b.op("Add", [starts, b.slice(shifts, 2 * number, 2 * number + 2, 0)])
+        room = b.op("Sub", [b.integers(CELLS, CELLS), count])
+        start = b.op("Max", [b.op("Min", [start, room]), b.integers(0, 0)])
+        self.first = start
+        self.past = b.op("Add", [b.op("Add", [start, count]), b.integers(1, 1)])
+        self.size = b.op("Mul", [count, cell])
+        self.from_ = b.op("Mul", [start, cell])
+        half = lambda x: b.op("Div", [x, b.integers(2, 2)])
+        self.half_size, self.half_from = half(self.size), half(self.from_)
+        vector = lambda what: b.input(f"{name}_{what}", np.float32, [1, 2, 1, 1])
+        stride = b.input(f"{name}_stride", np.float32, [1])
+        self.index = TableIndex(b, vector("origin"), vector("limit"), stride, scales, half_scales)
+
+    def indices(self, coordinates, half):
+        """Flat table indices of the region's pixels for one layer's coordinates."""
+        block = self.b.crop(coordinates, self.first, self.past)
+        return self.index.half(block, self.half_size) if half else self.index.full(block, self.size)
+
+    def table(self, what, half=False):
+        name = f"{self.name}_{what}{'_half' if half else ''}"
+        return self.b.input(name, np.uint8, [1, f"{self.name}_{'half_' if half or what[-2:] in ('_u', '_v') else ''}entries"])
+
+    def bounds(self, half):
+        start, size = (self.half_from, self.half_size) if half else (self.from_, self.size)
+        return start, self.b.op("Add", [start, size])
+
+    def paste(self, plane, flat, half):
+        """The plane with the region's pixels (floats [1, n]) put in."""
+        b = self.b
+        start, end = self.bounds(half)
+        size = self.half_size if half else self.size
+        pixels = b.op("Cast", [b.add(flat, 0.5)], to=TensorProto.UINT8)
+        return paste(b, plane, b.reshape(pixels, b.concat([b.integers(1, 1), size], 0)), start, end)
+
+
+def paste(b, plane, block, start, end):
+    """`plane` [1, 1, H, W] with `block` in rows and columns [start, end)."""
+    y0, x0 = b.op("Split", [start], outputs=2, axis=0)
+    y1, x1 = b.op("Split", [end], outputs=2, axis=0)
+    far, zero = b.integers(1 << 30), b.integers(0)
+    cut = lambda x, a, e, axis: b.op("Slice", [x, a, e, b.integers(axis)])
+    band = cut(plane, y0, y1, 2)
+    band = b.concat([cut(band, zero, x0, 3), block, cut(band, x1, far, 3)], 3)
+    return b.concat([cut(plane, zero, y0, 2), band, cut(plane, y1, far, 2)], 2)
+
+
+def compose_mouth(b, region, at, jaw, gain):
+    """Lips over teeth over cavity. Returns luma and the two chroma blocks as flat floats."""
+    axis = b.input("jaw_axis", np.float32, [1, 2, 1, 1])
+    # The interior is drawn for a jaw this far down.
+    rest = b.input("mouth_jaw_rest", np.float32, [1])
+    interior = b.add(at.pose, b.mul(axis, b.sub(rest, b.reshape(jaw, (1,)))))
+    result = {}
+    for half in (False, True):
+        upper, lower, back, skull = (region.indices(c, half) for c in (at.upper, at.lower, interior, at.pose))
+        code = lambda what, i: b.sub(b.to_float(look_up(b, region.table(what, half), i)), 128.0)
+        upper_code, lower_code = code("upper_edge", upper), code("lower_edge", lower)
+        edge = lambda c: b.clip(b.add(b.mul(c, gain), 0.5))
+        # The lower lip lies in front; what it leaves is shared between the upper lip and the inside.
+        lower_weight = edge(lower_code)
+        left = b.sub(1.0, lower_weight)
+        upper_weight = b.min(edge(upper_code), left)
+        inner_weight = b.sub(left, upper_weight)
+        # The lips keep the light off what is just behind them.
+        under = lambda c, reach, darkest: b.add(b.mul(b.clip(b.mul(c, -1 / (reach * LIP_CODES))), 1 - darkest), darkest)
+        light = b.mul(under(upper_code, 0.035, 0.5), under(lower_code, 0.04, 0.65))
+        teeth_alpha = b.mul(b.to_float(look_up(b, region.table("teeth_alpha", half), skull)), 1 / 255)
+        for plane in ("u", "v") if half else ("y",):
+            get = lambda layer, i: b.to_float(look_up(b, region.table(f"{layer}_{plane}"), i))
+            inside = b.sub(b.mix(get("jaw", back), get("teeth", skull), teeth_alpha), BLACK[plane])
+            inside = b.add(b.mul(inside, light), BLACK[plane])
+            skin = b.add(b.mul(get("upper", upper), upper_weight), b.mul(get("lower", lower), lower_weight))
+            result[plane] = b.add(skin, b.mul(inside, inner_weight))
+    return result
+
+
+def compose_eye(b, region, at, planes, shut, gaze, gain):
+    """Eyeball in the opening, then the painted lid as far as it is shut, then its lashes."""
+    lash = b.op("Split", [b.input(f"{region.name}_lash", np.float32, [3])], outputs=3, axis=0)
+    ball_at = b.sub(at.pose, gaze)
+    # The painted lid takes over from the photo's own while the edge has hardly moved.
+    shown = b.mul(b.clip(b.mul(shut, 6.0)), 1 / 255)
+    result = {}
+    for half in (False, True):
+        skin, ball = region.indices(at.base, half), region.indices(ball_at, half)
+        get = lambda what, i, h: b.to_float(look_up(b, region.table(what, h), i))
+        opening = b.clip(b.add(b.mul(b.sub(get("opening", skin, half), 128.0), gain), 0.5))
+        above = b.mix(get("above_open", skin, half), get("above_shut", skin, half), shut)
+        above = b.sub(above, 128.0)
+        mask = b.mul(get("lid_mask", skin, half), shown)
+        lid = b.mul(b.clip(b.add(b.mul(above, gain), 0.5)), mask)
+        fringe = b.clip(b.sub(1.0, b.mul(b.op("Abs", [above]), 1 / (0.016 * EYE_CODES))))
+        fringe = b.mul(b.mul(b.mul(fringe, fringe), 0.8), mask)
+        start, end = region.bounds(half)
+        for plane, colour in zip("uv", lash[1:]) if half else (("y", lash[0]),):
+            pixels = b.to_float(b.reshape(b.crop(planes[plane], start, end), (1, -1)))
+            pixels = b.mix(pixels, get(f"ball_{plane}", ball, False), opening)
+            pixels = b.mix(pixels, get(f"lid_{plane}", skin, False), lid)
+            result[plane] = b.mix(pixels, colour, fringe)
+    return result

@@ -1,0 +1,96 @@
+"""From motion tokens to the renderer's controls: what the lips, brows, lids and the head do."""
+
+import numpy as np
+
+TOKENS = (
+    "jaw open width round protrude lipclose tuck upper_raise lower_drop teeth tongue_tip tongue_out tongue_back stretch "
+    "press speech voiced nasal brow_up brow_down squint smile blink_left blink_right gaze_x gaze_y pitch yaw roll "
+    "shift_x shift_y"
+).split()
+# The sampler's tokens are scaled to about unit variance; the same numbers stand in pack.json.
+TOKEN_SCALE = np.array([3.0] * 18 + [4.0] * 4 + [3.0] * 2 + [4.0] * 2 + [15.0] * 3 + [40.0] * 2, np.float32)
+
+# Order of the analyser's field_expression (src/avatar/portrait-analyser/controls.ts, CONTROLS).
+CONTROLS = (
+    "jaw closeUpper closeLower pucker funnel stretch smile upperUp lowerDown press tuck browUp browDown squint"
+).split()
+# What the analyser's fields move per unit, in u (controls.ts: JAW_DROP, LIP_LIFT).
+JAW_DROP = 0.16
+LIP_LIFT = 0.072
+# Gap between the lips at open = 1, in u: a relaxed /a/ (open .72-.78) then parts them by 13 mm.
+WIDEST_GAP = 0.19
+# Chin's drop at jaw = 1, in u.
+JAW_REACH = 0.15
+
+# What the fields can be driven to without folding over themselves.
+LOW = {"width": -1.0, "gaze_x": -1.0, "gaze_y": -1.0}
+HIGH = {"brow_up": 1.2, "smile": 1.1, "stretch": 1.2}
+BOTH = {"pitch": 0.22, "yaw": 0.22, "roll": 0.3, "shift_x": 0.15, "shift_y": 0.15}
+
+
+def read_tokens(b, motion):
+    """Scaled tokens -> a dict of [1, 1] physical values, clamped."""
+    low = [[LOW.get(n, -BOTH[n] if n in BOTH else 0.0) for n in TOKENS]]
+    high = [[HIGH.get(n, BOTH.get(n, 1.0)) for n in TOKENS]]
+    values = b.mul(motion, (1.0 / TOKEN_SCALE)[None])
+    values = b.min(b.max(values, low), high)
+    return dict(zip(TOKENS, b.op("Split", [values], outputs=len(TOKENS), axis=1)))
+
+
+def expression_controls(b, t, upper_closing):
+    """Tokens -> ([1, K] controls in the analyser's order, jaw drop in u [1, 1])."""
+    # Closed lips win over everything that parts them.
+    parted = b.sub(1.0, t["lipclose"])
+    open_ = b.mul(t["open"], parted)
+    tuck = b.mul(t["tuck"], parted)
+    # `open` is the gap that is seen. Lower lip under the upper teeth (f, v) leaves them showing.
+    gap = b.add(b.mul(open_, WIDEST_GAP), b.mul(tuck, 0.028))
+    # A jaw far lower than the lips part would stretch the lower lip; it follows them instead.
+    jaw = b.min(b.mul(t["jaw"], JAW_REACH), b.add(gap, 0.04))
+    hint = b.mul(t["upper_raise"], b.clip(b.mul(open_, 4.0)))
+    upper = b.add(b.add(b.mul(gap, 0.2), b.mul(hint, 0.02)), b.mul(tuck, 0.014))
+    lower = b.sub(b.sub(gap, jaw), upper)
+    # An upper lip that was brought down to close the photo's own gap first goes back to where it was.
+    returned = b.min(upper, upper_closing)
+    close_upper = b.sub(1.0, b.div(returned, b.max(upper_closing, 1e-6)))
+    narrow = b.max(b.mul(t["width"], -1.0), 0.0)
+    wide = b.max(t["width"], 0.0)
+    one = b.constant([[1.0]])
+    values = {
+        "jaw": b.mul(jaw, 1 / JAW_DROP),
+        "closeUpper": close_upper,
+        "closeLower": one,
+        "pucker": b.clip(b.add(b.mul(t["round"], 0.6), b.mul(narrow, 0.18))),
+        "funnel": b.mul(t["protrude"], 0.6),
+        "stretch": b.add(b.mul(wide, 0.55), b.mul(t["stretch"], 0.45)),
+        "smile": t["smile"],
+        "upperUp": b.mul(b.sub(upper, returned), 1 / LIP_LIFT),
+        "lowerDown": b.mul(lower, 1 / LIP_LIFT),
+        "press": b.mul(b.mul(t["press"], t["lipclose"]), 0.8),
+        "tuck": tuck,
+        "browUp": t["brow_up"],
+        "browDown": t["brow_down"],
+        "squint": t["squint"],
+    }
+    return b.concat([values[name] for name in CONTROLS], 1), jaw
+
+
+def pose_coefficients(b, t):
+    """Pitch, yaw, roll and shifts -> [1, 11]: rotation minus identity row by row, then the shifts."""
+    angles = b.concat([t["pitch"], t["yaw"], t["roll"]], 1)
+    terms = b.concat([b.constant([[1.0]]), b.op("Sin", [angles]), b.op("Cos", [angles])], 1)
+    entry = np.zeros((7, 3, 3, 3), np.float32)
+    ONE, SIN, COS = 0, 1, 4
+    # Rows x right, y down, z away. Chin down: what is near the camera (z < 0) goes down.
+    entry[ONE, 0, 0, 0] = entry[COS, 0, 1, 1] = entry[COS, 0, 2, 2] = 1
+    entry[SIN, 0, 1, 2], entry[SIN, 0, 2, 1] = -1, 1
+    # The face turns to the viewer's right: what is near goes right.
+    entry[ONE, 1, 1, 1] = entry[COS + 1, 1, 0, 0] = entry[COS + 1, 1, 2, 2] = 1
+    entry[SIN + 1, 1, 0, 2], entry[SIN + 1, 1, 2, 0] = -1, 1
+    # Clockwise as seen, y being down.
+    entry[ONE, 2, 2, 2] = entry[COS + 2, 2, 0, 0] = entry[COS + 2, 2, 1, 1] = 1
+    entry[SIN + 2, 2, 0, 1], entry[SIN + 2, 2, 1, 0] = -1, 1
+    turns = b.reshape(b.matmul(terms, b.constant(entry.reshape(7, 27))), (3, 3, 3))
+    pitch, yaw, roll = b.op("Split", [turns], outputs=3, axis=0)
+    turn = b.sub(b.matmul(roll, b.matmul(pitch, yaw)), np.eye(3, dtype=np.float32)[None])
+    return b.concat([b.reshape(turn, (1, 9)), t["shift_x"], t["shift_y"]], 1)

@@ -1,0 +1,89 @@
+"""Where each output pixel comes from: displacement fields, their inversion, and table indices."""
+
+import numpy as np
+from onnx import TensorProto
+
+NODES = 65
+CELLS = NODES - 1
+TABLE_SCALE = 3
+
+
+def base_grids():
+    line = np.linspace(-1, 1, NODES, dtype=np.float32)
+    x, y = np.meshgrid(line, line)
+    return np.stack([x, y], -1)[None], np.stack([x, y])[None]
+
+
+def sample(b, field, grid):
+    return b.op("GridSample", [field, grid], mode="bilinear", padding_mode="border", align_corners=1)
+
+
+def invert(b, forward, rounds):
+    """u with u(x) = -D(x + u(x)): fixed-point steps at the grid's resolution. Returns u as [N, 2, nodes, nodes]."""
+    last_grid = b.constant(base_grids()[0])
+    here = b.sub(last_grid, b.op("Transpose", [forward], perm=[0, 2, 3, 1]))
+    for i in range(rounds):
+        moved = sample(b, forward, here)
+        if i + 1 < rounds:
+            here = b.sub(last_grid, b.op("Transpose", [moved], perm=[0, 2, 3, 1]))
+    return b.op("Neg", [moved])
+
+
+class Coordinates:
+    """Source positions of every layer at the grid's nodes, in table entries from the window's corner."""
+
+    def __init__(self, b, expression, pose):
+        grid, planes = base_grids()
+        nodes = NODES * NODES
+        forward = b.reshape(b.matmul(expression, b.input("field_expression", np.float32, ["controls", 4 * nodes])), (2, 2, NODES, NODES))
+        head = b.reshape(b.matmul(pose, b.input("field_pose", np.float32, [11, 2 * nodes])), (1, 2, NODES, NODES))
+        skin = b.reshape(invert(b, forward, 3), (1, 4, NODES, NODES))
+        turned = invert(b, head, 2)
+        # Expression is undone in the face at rest: look its displacement up where the pose leads to.
+        at = b.add(turned, planes)
+        skin = sample(b, skin, b.op("Transpose", [at], perm=[0, 2, 3, 1]))
+        entries = b.mul(b.input("grid_pixels", np.float32, [1]), float(TABLE_SCALE))
+        scale = lambda x: b.mul(b.add(x, 1.0), entries)
+        self.pose = scale(at)
+        self.upper = b.add(self.pose, b.mul(b.slice(skin, 0, 2, 1), entries))
+        self.lower = b.add(self.pose, b.mul(b.slice(skin, 2, 4, 1), entries))
+        select = b.input("select_lower", np.float32, [1, 1, NODES, NODES])
+        self.base = b.mix(self.upper, self.lower, select)
+
+
+class TableIndex:
+    """Turns node coordinates into flat indices of a table of `width` entries, for full- and half-resolution planes."""
+
+    def __init__(self, b, origin, limit, stride, scales, half_scales):
+        self.b = b
+        self.origin = origin
+        self.limit = limit
+        self.half_limit = b.mul(b.sub(limit, 1.0), 0.5)
+        self.stride = stride
+        self.half_stride = b.mul(stride, 0.5)
+        self.scales = scales
+        self.half_scales = half_scales
+
+    def full(self, coordinates, size):
+        return self._index(self._inside(coordinates), self.limit, self.stride, self.scales, size)
+
+    def half(self, coordinates, size):
+        halved = self.b.mul(self._inside(coordinates), 0.5)
+        return self._index(halved, self.half_limit, self.half_stride, self.half_scales, size)
+
+    def _inside(self, coordinates):
+        return self.b.add(coordinates, self.origin) if self.origin else coordinates
+
+    def _index(self, at, limit, stride, scales, size):
+        b = self.b
+        # Bounded at the nodes: what is interpolated between bounded values stays within them. Half added to round.
+        at = b.add(b.min(b.max(at, 0.0), limit), 0.5)
+        at = b.op("Resize", [at, "", scales], mode="linear", coordinate_transformation_mode="asymmetric")
+        at = b.op("Floor", [b.crop(at, b.integers(0, 0), size)])
+        x, y = b.op("Split", [at], outputs=2, axis=1)
+        flat = b.op("Cast", [b.add(b.mul(y, stride), x)], to=TensorProto.INT32)
+        return b.reshape(flat, (1, -1))
+
+
+def look_up(b, table, index):
+    return b.op("GatherElements", [table, index], axis=1)

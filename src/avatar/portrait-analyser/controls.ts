@@ -1,0 +1,247 @@
+import { type EyeFrame, inEye } from './eye-frame.js';
+import type { FaceFrame } from './face-frame.js';
+import { canonical } from './face-frame.js';
+import { POINT } from './landmark-sets.js';
+import { bell, clamp, mix, smoothstep } from './math.js';
+import { alongMouth, inMouth, type MouthFrame } from './mouth-frame.js';
+import type { HeadShape } from './pose-field.js';
+import { eachNode, GRID_NODES, gridUnitsPerPixel, type WarpGrid } from './warp-grid.js';
+
+/** The renderer graph's expression controls, in its order. Full strength is 1. */
+export const CONTROLS = [
+  'jaw',
+  'closeUpper',
+  'closeLower',
+  'pucker',
+  'funnel',
+  'stretch',
+  'smile',
+  'upperUp',
+  'lowerDown',
+  'press',
+  'tuck',
+  'browUp',
+  'browDown',
+  'squint',
+] as const;
+export type Control = (typeof CONTROLS)[number];
+
+/** What one unit of the vertical lip controls moves the middle of the lip, in u; the graph counts on these. */
+export const JAW_DROP = 0.16;
+export const LIP_LIFT = 0.072;
+/** Overlap, in u, with which an open-mouthed photo's lips are brought together, and the upper lip's part of the way. */
+const CLOSING_OVERLAP = 0.01;
+export const UPPER_CLOSING_PART = 0.35;
+
+/** How far the upper lip of an open-mouthed photo comes down at rest, in u; 0 where the mouth is closed. */
+export function upperClosing(mouth: MouthFrame): number {
+  return mouth.open ? mouth.gap * UPPER_CLOSING_PART + CLOSING_OVERLAP : 0;
+}
+
+/** Displacement of one point in the mouth's plane, dx and dy in u per control. */
+type Motion = Record<Control, [number, number]>;
+
+/** Everything a formula needs to know of a point near the mouth; lengths in u. */
+interface MouthPoint {
+  /** Along the mouth, -1..1 between the inner corners, and its absolute value. */
+  readonly s: number;
+  readonly reach: number;
+  readonly y: number;
+  /** Into the lip from its inner edge (0 in and beyond the gap, growing outward), and the lip's thickness there. */
+  readonly into: number;
+  readonly thickness: number;
+  /** Half width of the mouth on this side. */
+  readonly half: number;
+  readonly gap: number;
+  /** 0 at the ears' depth, 1 at the lips'. */
+  readonly forward: number;
+}
+
+/**
+ * Forward displacements of the two skin layers: tensor [controls, 4, nodes, nodes] in grid units, the channels being
+ * x and y of the upper layer (everything but lower lip and chin) and of the lower one. Beside the mouth both agree.
+ */
+export function expressionFields(
+  face: FaceFrame,
+  mouth: MouthFrame,
+  eyes: readonly EyeFrame[],
+  head: HeadShape,
+  grid: WarpGrid,
+): Float32Array {
+  const nodes = GRID_NODES * GRID_NODES;
+  const fields = new Float32Array(CONTROLS.length * 4 * nodes);
+  const scale = face.unit * gridUnitsPerPixel(grid);
+  const lipDepth = canonical(face, POINT.lowerLipOuterMiddle)[2];
+  eachNode(grid, (x, y, node) => {
+    const forward = clamp((face.earDepth - head.nodes[node * 3 + 2]) / (face.earDepth - lipDepth), 0, 1.15);
+    const [upper, lower] = mouthMotion(mouth, x, y, forward);
+    const brows = eyes.map((eye) => eyeMotion(eye, x, y));
+    CONTROLS.forEach((control, k) => {
+      const at = k * 4 * nodes + node;
+      for (const [layer, motion] of [upper, lower].entries()) {
+        const [dx, dy] = motion[control];
+        fields[at + 2 * layer * nodes] = (dx * mouth.across[0] + dy * mouth.down[0]) * scale;
+        fields[at + (2 * layer + 1) * nodes] = (dx * mouth.across[1] + dy * mouth.down[1]) * scale;
+      }
+      for (const brow of brows) {
+        const [dx, dy] = brow[control] ?? [0, 0];
+        fields[at] += dx * scale;
+        fields[at + nodes] += dy * scale;
+      }
+    });
+  });
+  return fields;
+}
+
+function mouthMotion(mouth: MouthFrame, x: number, y: number, forward: number): [Motion, Motion] {
+  const [u, v] = inMouth(mouth, x, y);
+  const unit = mouth.unit;
+  const s = alongMouth(mouth, u);
+  const upperEdge = mouth.upperInner(u);
+  const lowerEdge = mouth.lowerInner(u);
+  const shared = {
+    s,
+    reach: Math.abs(s),
+    y: v / unit,
+    half: (u < 0 ? mouth.left : mouth.right) / unit,
+    gap: mouth.open && Math.abs(s) < 1 ? Math.max(0, lowerEdge - upperEdge) / unit : 0,
+    forward,
+  };
+  const upper = upperMotion(mouth, {
+    ...shared,
+    into: Math.max(0, upperEdge - v) / unit,
+    thickness: (upperEdge - mouth.upperOuter(u)) / unit,
+  });
+  const lower = lowerMotion(mouth, {
+    ...shared,
+    into: Math.max(0, v - lowerEdge) / unit,
+    thickness: (mouth.lowerOuter(u) - lowerEdge) / unit,
+  });
+  // Beside the corners there is one skin: both layers run into a mean that turns from one to the other at lip height.
+  const beside = smoothstep(0.97, 1.3, shared.reach);
+  if (beside > 0) {
+    const below = smoothstep(-0.06, 0.1, shared.y - (upperEdge + lowerEdge) / (2 * unit));
+    for (const control of CONTROLS) {
+      for (let k = 0 as 0 | 1; k < 2; k++) {
+        const common = mix(upper[control][k], lower[control][k], below);
+        upper[control][k] = mix(upper[control][k], common, beside);
+        lower[control][k] = mix(lower[control][k], common, beside);
+      }
+    }
+  }
+  return [upper, lower];
+}
+
+/** Share of the jaw's drop that cheeks, jaw line and chin take: none at the ears, dying out under the chin. */
+function jawShare(mouth: MouthFrame, p: MouthPoint): number {
+  const onset = smoothstep(mouth.noseBase + 0.02, 0.06, p.y);
+  const side = 1 - 0.75 * smoothstep(0.75, 1.9, p.reach);
+  const neck = 1 - smoothstep(mouth.chin + 0.03, mouth.chin + 0.45, p.y);
+  return onset * p.forward * side * neck;
+}
+
+/** Motions both lips share: sideways pulls and what follows the distance from the mouth's middle. */
+function commonMotion(p: MouthPoint): {
+  pull: (strength: number, spread: number) => number;
+  near: (spread: number) => number;
+} {
+  const bounded = clamp(p.s, -1.6, 1.6);
+  const near = (spread: number) => bell((p.s * p.s) / (spread * spread) + (p.y / (p.half * spread)) ** 2);
+  return { near, pull: (strength, spread) => strength * p.half * bounded * near(spread) };
+}
+
+/** A lip-thickness motion: grows through the lip and dies out in the skin behind it. */
+function throughLip(p: MouthPoint): number {
+  return Math.min(p.into, p.thickness) * bell((Math.max(0, p.into - p.thickness) / 0.07) ** 2);
+}
+
+function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
+  const { pull, near } = commonMotion(p);
+  const inner = Math.max(0, 1 - p.reach * p.reach);
+  const toChin = smoothstep(0.1, mouth.chin - 0.05, p.y);
+  const share = jawShare(mouth, p);
+  const lip = p.reach < 1 ? 0.36 + 0.64 * inner ** 0.85 : 0.36;
+  const cornered = Math.min(share, 0.36 + 0.5 * smoothstep(0, mouth.chin, p.y));
+  const drop = mix(mix(lip, share, toChin), cornered, smoothstep(0.9, 1.15, p.reach));
+  const v = throughLip(p);
+  const skin = 1 - 0.8 * smoothstep(0.15, mouth.chin, p.y);
+  const belowLip = mix(1, 0.75, smoothstep(0, 0.08, p.into - p.thickness)) * skin;
+  const closing = mouth.gap * (1 - UPPER_CLOSING_PART);
+  const closeLip =
+    p.reach < 1 ? p.gap * (1 - UPPER_CLOSING_PART) + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
+  const closeChin = closing * 0.75 * share * (1 - 0.5 * smoothstep(0.8, 1.2, p.reach)) * smoothstep(-0.05, 0.15, p.y);
+  const tongueOfSkin = 1 - smoothstep(mouth.chin, mouth.chin + 0.3, p.y);
+  return {
+    jaw: [-Math.sign(p.s) * Math.min(p.reach, 1) * 0.1 * JAW_DROP * near(1.6), JAW_DROP * drop],
+    closeUpper: [0, 0],
+    closeLower: [0, -mix(closeLip, closeChin, smoothstep(0, 0.14, p.into - p.thickness)) * (p.reach < 1 ? 1 : 1)],
+    pucker: [pull(-0.46, 1.5), 0.28 * v],
+    funnel: [pull(-0.28, 1.5), 0.45 * v * inner],
+    stretch: [pull(0.24, 1.5), -0.16 * v - 0.012 * near(2) * Math.min(p.reach, 1.6)],
+    smile: [pull(0.22, 1.8), -0.06 * Math.min(p.reach, 1) ** 1.5 * near(2.6) - 0.18 * v],
+    upperUp: [0, 0],
+    lowerDown: [0, LIP_LIFT * Math.max(0, 1 - p.reach ** 2.2) * belowLip * tongueOfSkin],
+    press: [pull(0.03, 1.5), -0.42 * v],
+    tuck: [0, -0.32 * v - 0.03 * inner * bell((Math.max(0, p.into - p.thickness) / 0.1) ** 2)],
+    browUp: [0, 0],
+    browDown: [0, 0],
+    squint: [0, 0],
+  };
+}
+
+function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
+  const { pull, near } = commonMotion(p);
+  const share = jawShare(mouth, p);
+  const inner = Math.max(0, 1 - p.reach * p.reach);
+  const lipwards = smoothstep(mouth.noseBase, 0, p.y);
+  const cornered = Math.min(share, 0.36 + 0.5 * smoothstep(0, mouth.chin, p.y));
+  const drop = mix(0.36 * Math.min(p.reach, 1) ** 2.2 * lipwards, cornered, smoothstep(0.9, 1.15, p.reach));
+  const v = throughLip(p);
+  const cheek = bell((p.reach * p.half - 0.36) ** 2 / 0.03 + (p.y + 0.42) ** 2 / 0.035);
+  const overNose = smoothstep(mouth.noseBase - 0.1, Math.min(-p.thickness, mouth.noseBase + 0.12), p.y);
+  const close = p.reach < 1 ? p.gap * UPPER_CLOSING_PART + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
+  return {
+    jaw: [-Math.sign(p.s) * Math.min(p.reach, 1) * 0.1 * JAW_DROP * near(1.6), JAW_DROP * drop],
+    closeUpper: [0, close * lipwards * mix(1, 0.7, smoothstep(0, 0.05, p.into - p.thickness))],
+    closeLower: [0, 0],
+    pucker: [pull(-0.46, 1.5), -0.28 * v],
+    funnel: [pull(-0.28, 1.5), -0.4 * v * inner],
+    stretch: [pull(0.24, 1.5), 0.16 * v - 0.012 * near(2) * Math.min(p.reach, 1.6)],
+    smile: [pull(0.22, 1.8), -0.06 * Math.min(p.reach, 1) ** 1.5 * near(2.6) + 0.18 * v - 0.03 * cheek],
+    upperUp: [0, -LIP_LIFT * Math.max(0, 1 - p.reach ** 2.5) * overNose],
+    lowerDown: [0, 0],
+    press: [pull(0.03, 1.5), 0.42 * v],
+    tuck: [0, 0],
+    browUp: [0, 0],
+    browDown: [0, 0],
+    squint: [0, 0],
+  };
+}
+
+/** Brows and the lower lid, as picture-plane displacements in u. */
+function eyeMotion(eye: EyeFrame, x: number, y: number): Partial<Record<Control, [number, number]>> {
+  const [u, v] = inEye(eye, x, y);
+  const unit = eye.unit;
+  const [bu, bv] = eye.browMiddle;
+  const lid = eye.upperLid(0) - 0.03 * unit;
+  const brow =
+    bell(((u - bu) / (0.26 * unit)) ** 2 + ((v - bv + 0.02 * unit) / (0.13 * unit)) ** 2) *
+    (v > bv ? 1 - smoothstep(bv, Math.max(lid, bv + 0.03 * unit), v) : 1);
+  const towardNose = (u * eye.noseSide) / unit;
+  const inner = bell((Math.max(0, 0.16 - towardNose) / 0.22) ** 2);
+  const below = eye.lowerLid(0);
+  const cheek =
+    bell((u / (0.17 * unit)) ** 2 + ((v - below - 0.02 * unit) / (0.07 * unit)) ** 2) *
+    smoothstep(-0.02 * unit, 0, v - eye.lowerLid(clamp(u, -eye.half, eye.half)) + 0.012 * unit);
+  const along = (dx: number, dy: number): [number, number] => [
+    dx * eye.across[0] + dy * eye.down[0],
+    dx * eye.across[1] + dy * eye.down[1],
+  ];
+  const squint = along(0, -0.022 * cheek);
+  return {
+    browUp: along(0, -0.075 * brow),
+    browDown: along(0.03 * brow * inner * eye.noseSide, 0.05 * brow * (0.4 + 0.6 * inner)),
+    squint,
+    smile: [0.5 * squint[0], 0.5 * squint[1]],
+  };
+}

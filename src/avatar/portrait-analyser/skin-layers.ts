@@ -1,0 +1,71 @@
+import { clamp } from './math.js';
+import { alongMouth, fromMouth, inMouth, type MouthFrame } from './mouth-frame.js';
+import type { Patch, Photo, Rect } from './photo.js';
+
+/** The two skins around the mouth: their colours and how far inside each its pixels lie. */
+export interface SkinLayers {
+  readonly upper: Patch;
+  readonly lower: Patch;
+  /** Signed distance to the lip's edge in pixels, positive on the layer's own side; one per pixel of the patch. */
+  readonly upperDistance: Float32Array;
+  readonly lowerDistance: Float32Array;
+}
+
+/** The part of the picture the mouth's tables are cut from: everything the mouth can show plus the pose's reach. */
+export function mouthRect(mouth: MouthFrame, photo: Photo): Rect {
+  return around(mouth, photo, 0.62, -0.42, 0.72);
+}
+
+/** The part of the frame composed from several layers, for a face at rest. */
+export function mouthRegion(mouth: MouthFrame, photo: Photo): Rect {
+  const half = Math.max(0.4, (1.25 * Math.max(mouth.left, mouth.right)) / mouth.unit);
+  return around(mouth, photo, half, -0.26, 0.44);
+}
+
+function around(mouth: MouthFrame, photo: Photo, half: number, top: number, bottom: number): Rect {
+  const corners = [-half, half].flatMap((u) =>
+    [top, bottom].map((v) => fromMouth(mouth, u * mouth.unit, v * mouth.unit)),
+  );
+  const xs = corners.map((corner) => corner[0]);
+  const ys = corners.map((corner) => corner[1]);
+  return photo.clip({ x0: Math.min(...xs), y0: Math.min(...ys), x1: Math.max(...xs), y1: Math.max(...ys) });
+}
+
+/**
+ * Cuts the skin into an upper and a lower layer along the lips. Beyond its own edge each layer goes on with the colour
+ * it has a little inside, along the normal: a half-transparent edge pixel then never shows teeth or the dark gap.
+ */
+export function cutSkin(photo: Photo, mouth: MouthFrame, rect: Rect): SkinLayers {
+  const upper = photo.patch(rect);
+  const lower = photo.patch(rect);
+  const upperDistance = new Float32Array(upper.width * upper.height);
+  const lowerDistance = new Float32Array(upper.width * upper.height);
+  // An open mouth's edge carries a rim of the gap's colour; a closed one's dark line belongs to both lips.
+  const inset = mouth.open ? clamp(0.016 * mouth.unit, 1, 3) : 0.8;
+  const band = 0.06 * mouth.unit;
+  for (let row = 0; row < upper.height; row++) {
+    for (let column = 0; column < upper.width; column++) {
+      const at = row * upper.width + column;
+      const [u, v] = inMouth(mouth, rect.x0 + column, rect.y0 + row);
+      const reach = Math.abs(alongMouth(mouth, u));
+      const beyond = Math.max(0, reach - 1) * Math.max(mouth.left, mouth.right);
+      // The corners of an open mouth are kept a little free of both lips, so that they do not fray.
+      const ease = mouth.open ? 1.2 * clamp((1.05 - reach) / 0.2, 0, 1) : 0;
+      const top = mouth.upperInner(u);
+      const bottom = mouth.lowerInner(u);
+      // Past the corners the cut fades out instead of running on through the cheek.
+      const soft = 1 + 0.9 * beyond;
+      upperDistance[at] = (top - ease - v) / soft;
+      lowerDistance[at] = (v - bottom - ease) / soft;
+      if (reach > 1.02) continue;
+      if (top - v < inset && v - top < band) sampleAlong(photo, mouth, u, top - inset, upper, at);
+      if (v - bottom < inset && bottom - v < band) sampleAlong(photo, mouth, u, bottom + inset, lower, at);
+    }
+  }
+  return { upper, lower, upperDistance, lowerDistance };
+}
+
+function sampleAlong(photo: Photo, mouth: MouthFrame, u: number, v: number, patch: Patch, at: number): void {
+  const [x, y] = fromMouth(mouth, u, v);
+  photo.sample(x, y, patch.rgb, at * 3);
+}
