@@ -26,8 +26,8 @@ PHONE_SLOTS = 2  # phone posteriors a frame
 
 def mel_matrix(low=50, high=7600):
     """Triangular mel filters [64, 257], rows sum to one."""
-    to_mel = lambda hertz: 2595 * np.log10(1 + hertz / 700)
-    corners = 700 * (10 ** (np.linspace(to_mel(low), to_mel(high), MELS + 2) / 2595) - 1)
+    low_mel, high_mel = 2595 * np.log10(1 + np.array([low, high]) / 700)
+    corners = 700 * (10 ** (np.linspace(low_mel, high_mel, MELS + 2) / 2595) - 1)
     hertz = np.arange(FFT // 2 + 1) * SAMPLE_RATE / FFT
     rising = (hertz - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]
     falling = (corners[2:, None] - hertz) / (corners[2:] - corners[1:-1])[:, None]

@@ -48,7 +48,8 @@ def correlate(a, b):
 def held_out(subject, folder, limit):
     """Correlation and amplitude against the labels, closures, on held-out voices."""
     made, wanted, closed, vowels, tucked = [], [], [], [], []
-    for path in sorted(glob.glob(f"{folder}/*.wav"))[:: max(1, len(glob.glob(f'{folder}/*.wav')) // limit)]:
+    paths = sorted(glob.glob(f"{folder}/*.wav"))
+    for path in paths[:: max(1, len(paths) // limit)]:
         loaded = load_utterance(path)
         if loaded is None:
             continue
@@ -126,9 +127,9 @@ def liveliness(subject, wave):
         gaps += list(np.diff(starts) / FRAMES_PER_SECOND)
         peaks += [one[s : s + 6, INDEX["blink_left"]].max() for s in starts]
     minutes = len(motion) / FRAMES_PER_SECOND / 60
-    row("blinks a minute; gap 10 / 50 / 90 % (s); mean peak", f"{len(peaks) / minutes:.1f}; "
-        + (" / ".join(f"{q:.1f}" for q in np.percentile(gaps, (10, 50, 90))) if gaps else "-")
-        + f"; {np.mean(peaks) if peaks else 0:.2f}")  # fmt: skip
+    quantiles = " / ".join(f"{q:.1f}" for q in np.percentile(gaps, (10, 50, 90))) if gaps else "-"
+    peak = np.mean(peaks) if peaks else 0
+    row("blinks a minute; gap 10 / 50 / 90 % (s); mean peak", f"{len(peaks) / minutes:.1f}; {quantiles}; {peak:.2f}")
     row("left and right lid apart (mean)", f"{np.abs(motion[:, 22] - motion[:, 23]).mean():.3f}")
     for name in ("brow_up", "smile", "gaze_x"):
         values = motion[:, INDEX[name]]

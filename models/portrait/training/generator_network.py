@@ -11,8 +11,11 @@ import torch.nn.functional as F
 from channels import ARTICULATIONS, CONTEXT_FRAMES, FEATURES, INDEX, TOKEN_SCALE, TOKENS, limits
 
 WIDTH = 128
-DILATIONS = (1, 1, 2, 4)
+KERNEL, DILATIONS = 3, (1, 2, 4, 8, 1)
 TIME_WAVES = 16
+# Channels whose prediction is low-pass filtered in time, and the filter.
+SMOOTHED = ("squint", "smile", "brow_up", "brow_down", "pitch", "yaw", "roll", "shift_x", "shift_y")
+SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
 class Denoiser(nn.Module):
@@ -25,7 +28,7 @@ class Denoiser(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(2 * TIME_WAVES, WIDTH), nn.SiLU(), nn.Linear(WIDTH, 2 * WIDTH * len(DILATIONS))
         )
-        self.wide = nn.ModuleList([nn.Conv1d(WIDTH, WIDTH, 5, padding=2 * d, dilation=d) for d in DILATIONS])
+        self.wide = nn.ModuleList([nn.Conv1d(WIDTH, WIDTH, KERNEL, padding=d, dilation=d) for d in DILATIONS])
         self.point = nn.ModuleList([nn.Conv1d(WIDTH, WIDTH, 1) for _ in DILATIONS])
         self.leave = nn.Conv1d(WIDTH, TOKENS, 1)
         # 1 / RMS of each feature over the training data.
@@ -54,6 +57,7 @@ class MotionGenerator(nn.Module):
     - Guidance: x1 = u + g (c - u) with u = the window's audio zeroed. Articulation takes g as it is, the other
       channels at most 1 (guidance is about clear speech, not about a livelier head).
     - x1 is limited to the tokens' range: overshoot of guidance would open a shut mouth inside out.
+    - The slow channels of x1 are low-pass filtered over context and window (what they were taught is smoother).
     - pose, gaze and motion_ref are offsets o: the network works on x - t o with context prev - prev_o, and o is
       added to x1. motion_ref is the rest the motion is relative to (zeros in this pack).
     """
@@ -66,6 +70,11 @@ class MotionGenerator(nn.Module):
         self.register_buffer("low", torch.tensor(low) * scale)
         self.register_buffer("high", torch.tensor(high) * scale)
         self.register_buffer("guided", (torch.arange(TOKENS) < ARTICULATIONS).float())
+        half = len(SMOOTHING) // 2
+        kernel = torch.zeros(TOKENS, 1, len(SMOOTHING))
+        kernel[:, 0, half] = 1.0
+        kernel[[INDEX[name] for name in SMOOTHED], 0] = torch.tensor(SMOOTHING)
+        self.register_buffer("kernel", kernel)
         pose_to_token = torch.zeros(3, TOKENS)
         for row, name in enumerate(("pitch", "yaw", "roll")):
             pose_to_token[row, INDEX[name]] = scale[INDEX[name]]
@@ -91,5 +100,12 @@ class MotionGenerator(nn.Module):
         conditional, unconditional = torch.chunk(both, 2)
         strength = self.guided * guidance + (1 - self.guided) * torch.clamp(guidance, max=1.0)
         clean = unconditional + strength * (conditional - unconditional)
+        clean = self.smooth(inner_prev, clean)
         clean = torch.maximum(torch.minimum(clean, self.high), self.low)
         return (clean + offset - x) / torch.clamp(1 - t, min=0.005)
+
+    def smooth(self, before, clean):
+        """Filter the slow channels of `clean` [B, W, 31], continuing `before` [B, 10, 31]; the last frame repeats."""
+        half = len(SMOOTHING) // 2
+        padded = torch.cat([before[:, CONTEXT_FRAMES - half :], clean] + [clean[:, -1:]] * half, 1)
+        return F.conv1d(padded.transpose(1, 2), self.kernel, groups=TOKENS).transpose(1, 2)
