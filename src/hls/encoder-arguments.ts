@@ -56,7 +56,15 @@ export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets)
         url: `unix:${sockets.frames}`,
       },
       {
-        options: [...noProbing, ...['-thread_queue_size', '64'], ...['-f', 's16le', '-ar', `${soundRate}`, '-ac', '1']],
+        options: [
+          ...noProbing,
+          // FFmpeg always works on the output that is furthest behind. Telling it that the sound is a frame late makes
+          // it encode the sound of a frame with that frame, and not with the next one. Packets are counted, so the
+          // timestamps matter to nothing else.
+          ...['-itsoffset', `${-1 / fps}`],
+          ...['-thread_queue_size', '64'],
+          ...['-f', 's16le', '-ar', `${soundRate}`, '-ac', '1'],
+        ],
         url: `unix:${sockets.sound}`,
       },
     ],

@@ -131,7 +131,7 @@ export class HlsStream {
    */
   async drained(): Promise<void> {
     this.#assertAlive();
-    await this.#encoder.drained();
+    await this.#unlessFailed(this.#encoder.drained());
     if (this.#store.pendingBytes > MAX_PENDING_BYTES) await this.#store.flushed().catch(() => {});
     this.#assertAlive();
   }
@@ -192,7 +192,7 @@ export class HlsStream {
 
   async #finish(): Promise<void> {
     this.#assertAlive();
-    await this.#encoder.end();
+    await this.#unlessFailed(this.#encoder.end());
     try {
       this.#packager.finish();
       await this.#store.flushed();
@@ -267,6 +267,13 @@ export class HlsStream {
 
   #wake(): void {
     for (const wake of [...this.#waiters]) wake();
+  }
+
+  /** A failed stream closes its encoder: what failed first is what callers are told. */
+  async #unlessFailed(work: Promise<void>): Promise<void> {
+    await work.catch((error) => {
+      throw this.#failure ?? error;
+    });
   }
 
   #assertAlive(): void {

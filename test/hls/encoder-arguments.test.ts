@@ -12,7 +12,7 @@ describe('encoderArguments', () => {
     expect(text).toEqual([
       `-hide_banner -nostdin -nostats -loglevel error ${probing} -thread_queue_size 4 -f rawvideo -pix_fmt yuv420p ` +
         '-s 512x512 -framerate 25 unix:/t/frames',
-      `${probing} -thread_queue_size 64 -f s16le -ar 48000 -ac 1 unix:/t/sound`,
+      `${probing} -itsoffset -0.04 -thread_queue_size 64 -f s16le -ar 48000 -ac 1 unix:/t/sound`,
       '-map 0:v -c:v libx264 -preset veryfast -tune zerolatency -g 25 -keyint_min 25 -sc_threshold 0 -bf 0 ' +
         '-crf 20 -maxrate 3000k -bufsize 3000k -threads 1 -filter_threads 1 -pix_fmt yuv420p ' +
         '-vf setparams=range=pc:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m ' +

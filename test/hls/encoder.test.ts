@@ -1,11 +1,12 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { Encoder, type EncoderOptions } from '../../src/hls/encoder.js';
 import type { FlvPacket } from '../../src/hls/flv.js';
-import { clicks, HEIGHT, testFrames, WIDTH } from './support/test-picture.js';
+import { FRAME_BYTES, HEIGHT, testFrames, WIDTH } from './support/test-picture.js';
 
 const SECOND = 48_000;
-const folders = () => readdirSync(tmpdir()).filter((name) => /^facecast-[A-Za-z0-9]{6}$/.test(name));
+/** The folder of the sockets that a running FFmpeg was given. */
+const socketFolder = (pid: number) =>
+  /unix:(.*?)\/frames/.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))?.[1] as string;
 const openHandles = () => readdirSync('/proc/self/fd').length;
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -59,7 +60,7 @@ describe('Encoder', () => {
   it('makes a writer that is too fast wait, but not one whose sound is late', async () => {
     const { encoder } = await open();
     // Frames without sound: FFmpeg cannot take them, and waiting for it would never end.
-    encoder.writeFrames(testFrames(0, 200));
+    encoder.writeFrames(new Uint8Array(200 * FRAME_BYTES));
     await encoder.drained();
     encoder.writeSound(new Float32Array(8 * SECOND));
     let drained = false;
@@ -89,6 +90,8 @@ describe('Encoder', () => {
     const { encoder, errors, logged } = await open();
     encoder.writeSound(new Float32Array(SECOND));
     encoder.writeFrames(testFrames(0, 10));
+    const folder = socketFolder(encoder.pid as number);
+    expect(existsSync(folder)).toBe(true);
     const end = expect(encoder.end()).rejects.toMatchObject({ code: 'internal' });
     process.kill(encoder.pid as number, 'SIGKILL');
     await end;
@@ -99,13 +102,13 @@ describe('Encoder', () => {
     expect((errors[0] as Error).message).not.toContain('SIGKILL');
     expect(String((errors[0] as Error).cause)).toContain('SIGKILL');
     await encoder.close();
-    expect(folders()).toEqual([]);
+    expect(existsSync(folder)).toBe(false);
   });
 
   it('wakes a waiting writer when FFmpeg dies', async () => {
     const { encoder } = await open();
     encoder.writeSound(new Float32Array(20 * SECOND));
-    encoder.writeFrames(testFrames(0, 500));
+    encoder.writeFrames(new Uint8Array(500 * FRAME_BYTES));
     const waiting = expect(encoder.drained()).rejects.toMatchObject({ code: 'internal' });
     process.kill(encoder.pid as number, 'SIGKILL');
     await waiting;
@@ -115,7 +118,7 @@ describe('Encoder', () => {
   it('keeps what FFmpeg said for the log', async () => {
     // An odd width is an error to libx264.
     const { encoder, errors } = await open({ width: 127, height: 96 });
-    encoder.writeSound(clicks(SECOND, []));
+    encoder.writeSound(new Float32Array(SECOND));
     encoder.writeFrames(new Uint8Array((127 * 96 * 3) / 2));
     await expect(encoder.end()).rejects.toMatchObject({
       code: 'internal',
@@ -131,6 +134,7 @@ describe('Encoder', () => {
     for (let round = 0; round < 5; round++) {
       const { encoder, errors } = await open();
       const pid = encoder.pid as number;
+      const folder = socketFolder(pid);
       encoder.writeSound(new Float32Array(SECOND));
       encoder.writeFrames(testFrames(0, 20));
       if (round % 2) await encoder.drained();
@@ -138,11 +142,11 @@ describe('Encoder', () => {
       await Promise.all([encoder.close(), encoder.close()]);
       await late.catch(() => {});
       expect(existsSync(`/proc/${pid}`)).toBe(false);
+      expect(existsSync(folder)).toBe(false);
       await expect(encoder.drained()).rejects.toMatchObject({ code: 'session_closed' });
       expect(errors).toEqual([]);
     }
     await pause(50);
-    expect(folders()).toEqual([]);
     expect(openHandles()).toBeLessThanOrEqual(handles);
   });
 });

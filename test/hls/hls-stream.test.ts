@@ -1,0 +1,281 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse, types } from 'hls-parser';
+import { Parser } from 'm3u8-parser';
+import { createFile, MP4BoxBuffer } from 'mp4box';
+import { HlsStream, type HlsStreamOptions } from '../../src/hls/hls-stream.js';
+import { decodeLuma, decodeSound, probe } from './support/ffmpeg-tools.js';
+import { clicks, frameNumber, HEIGHT, loudestNear, testFrames, WIDTH } from './support/test-picture.js';
+
+const SECOND = 48_000;
+const logger = { info: () => {}, warn: () => {}, error: () => {} } as HlsStreamOptions['logger'];
+const streams: HlsStream[] = [];
+let root: string;
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'facecast-test-'));
+});
+afterAll(async () => {
+  await Promise.all(streams.map((stream) => stream.close({ removeFiles: true })));
+  rmSync(root, { recursive: true, force: true });
+});
+
+async function open(name: string, more: Partial<HlsStreamOptions> = {}): Promise<HlsStream> {
+  const size = { width: WIDTH, height: HEIGHT, fps: 25, segmentFrames: 25 };
+  const stream = await HlsStream.open({ directory: join(root, name), ...size, logger, ...more });
+  streams.push(stream);
+  return stream;
+}
+
+const lastLine = (text: string) => text.trimEnd().split('\n').at(-1);
+
+describe('HlsStream, a talk of 130 frames fed in bursts', () => {
+  const FRAMES = 130;
+  const CLICKS = [12_000, 48_000, 95_000, 150_001, 200_000, 240_500];
+  const sound = clicks((FRAMES * SECOND) / 25, CLICKS);
+  const playlists: string[] = [];
+  let stream: HlsStream;
+  let folder: string;
+  let init: Buffer;
+  let segments: Buffer[];
+
+  beforeAll(async () => {
+    folder = join(root, 'talk');
+    stream = await open('talk');
+    const first = stream.playlist();
+    // Windows of 13 frames, which share no boundary with segments.
+    for (let frame = 0; frame < FRAMES; frame += 13) {
+      stream.writeSound(sound.subarray((frame * SECOND) / 25, ((frame + 13) * SECOND) / 25));
+      stream.writeFrames(testFrames(frame, 13), 13);
+      await stream.drained();
+      if (stream.segments > 0) playlists.push(await stream.playlist());
+    }
+    playlists.unshift(await first);
+    await stream.finish();
+    playlists.push(await stream.playlist());
+    init = readFileSync(stream.mediaFile('init.mp4') as string);
+    segments = Array.from({ length: stream.segments }, (_, i) =>
+      readFileSync(stream.mediaFile(`segment-0000${i + 1}.m4s`) as string),
+    );
+  });
+
+  it('lists exactly what was made', () => {
+    const start = /PROGRAM-DATE-TIME:(.*)/.exec(playlists[0])?.[1] as string;
+    const time = (second: number) => new Date(Date.parse(start) + second * 1000).toISOString();
+    const entry = (n: number, duration: string) =>
+      `#EXT-X-PROGRAM-DATE-TIME:${time(n - 1)}\n#EXTINF:${duration},\nsegment-0000${n}.m4s\n`;
+    expect(playlists.at(-1)).toBe(
+      '#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-PLAYLIST-TYPE:VOD\n' +
+        '#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-START:TIME-OFFSET=0\n#EXT-X-MAP:URI="init.mp4"\n' +
+        [1, 2, 3, 4, 5].map((n) => entry(n, '1.00000')).join('') +
+        `${entry(6, '0.20000')}#EXT-X-ENDLIST\n`,
+    );
+    expect(stream).toMatchObject({ finished: true, framesWritten: FRAMES, segments: 6 });
+  });
+
+  it('is at every step a playlist that two parsers accept and that only grows', () => {
+    for (const [step, text] of playlists.entries()) {
+      const last = step === playlists.length - 1;
+      const parsed = parse(text);
+      if (!(parsed instanceof types.MediaPlaylist)) throw new Error('not a media playlist');
+      expect(parsed).toMatchObject({ playlistType: last ? 'VOD' : 'EVENT', endlist: last, mediaSequenceBase: 1 });
+      expect(parsed.segments.length).toBeGreaterThan(0);
+      const parser = new Parser();
+      parser.push(text);
+      parser.end();
+      expect(parser.manifest.segments).toHaveLength(parsed.segments.length);
+      const entries = (playlist: string) =>
+        playlist.split('\n').filter((line) => /^(#EXTINF|#EXT-X-PRO|seg)/.test(line));
+      const before = entries(playlists[Math.max(0, step - 1)]);
+      expect(entries(text).slice(0, before.length)).toEqual(before);
+    }
+  });
+
+  it('decodes to every frame, once, in order', () => {
+    const frames = decodeLuma(Buffer.concat([init, ...segments]), WIDTH * HEIGHT);
+    expect(frames.map(frameNumber)).toEqual(Array.from({ length: FRAMES }, (_, n) => n));
+  });
+
+  it('decodes from each segment alone', () => {
+    const counts = segments.map((segment, i) => {
+      const frames = decodeLuma(Buffer.concat([init, segment]), WIDTH * HEIGHT);
+      expect(frameNumber(frames[0])).toBe(i * 25);
+      return frames.length;
+    });
+    expect(counts).toEqual([25, 25, 25, 25, 25, 5]);
+  });
+
+  it('has decode times without gaps in both tracks', () => {
+    const file = createFile();
+    const all = [init, ...segments];
+    let offset = 0;
+    for (const bytes of all) {
+      file.appendBuffer(MP4BoxBuffer.fromArrayBuffer(Uint8Array.from(bytes).buffer, offset));
+      offset += bytes.byteLength;
+    }
+    const boxes = JSON.parse(JSON.stringify(file.getBoxes('tfdt', false), ['baseMediaDecodeTime', 'version']));
+    const video = [0, 1, 2, 3, 4, 5].map((n) => ({ version: 1, baseMediaDecodeTime: n * 25 * 512 }));
+    const soundPackets = [0, 47, 94, 141, 188, 235]; // ceil(46.875 n)
+    const heard = soundPackets.map((n) => ({ version: 1, baseMediaDecodeTime: n * 1024 }));
+    expect(boxes).toEqual(video.flatMap((box, i) => [box, heard[i]]));
+  });
+
+  it('plays sound at the time it was written, to a tenth of a millisecond', () => {
+    const decoded = decodeSound(Buffer.concat([init, ...segments]));
+    // 5 samples are 0.1 ms
+    for (const click of CLICKS) expect(Math.abs(loudestNear(decoded, click, 2400) - click)).toBeLessThanOrEqual(5);
+  });
+
+  it('ends sound and picture within a frame of each other', () => {
+    writeFileSync(join(root, 'whole.mp4'), Buffer.concat([init, ...segments]));
+    const [video, audio] = probe(join(root, 'whole.mp4'));
+    expect([video, audio]).toMatchObject([
+      { codec_name: 'h264', start_time: '0.000000', duration: '5.200000', nb_read_frames: '130' },
+      { codec_name: 'aac', start_time: '0.000000' },
+    ]);
+    expect(video).toMatchObject({ color_range: 'pc', color_space: 'smpte170m' });
+    expect(Math.abs(Number(audio.duration) - 5.2)).toBeLessThan(0.04);
+  });
+
+  it('can be played by FFmpeg from its playlist', () => {
+    writeFileSync(join(folder, 'playlist.m3u8'), playlists.at(-1) as string);
+    const [video, audio] = probe(join(folder, 'playlist.m3u8'), ['-allowed_extensions', 'ALL']);
+    expect([video.nb_read_frames, audio.codec_name]).toEqual(['130', 'aac']);
+  });
+
+  it('can be had as one MP4 with the index first, made once', async () => {
+    const [path, again] = await Promise.all([stream.download(), stream.download()]);
+    expect(again).toBe(path);
+    const [video, audio] = probe(path);
+    expect(video).toMatchObject({ codec_name: 'h264', nb_read_frames: '130', duration: '5.200000' });
+    expect(Math.abs(Number(audio.duration) - 5.2)).toBeLessThan(0.04);
+    const bytes = readFileSync(path);
+    expect(bytes.indexOf('moov')).toBeLessThan(bytes.indexOf('mdat'));
+    expect(decodeLuma(bytes, WIDTH * HEIGHT).map(frameNumber)).toEqual(Array.from({ length: FRAMES }, (_, n) => n));
+    const decoded = decodeSound(bytes);
+    for (const click of CLICKS) expect(Math.abs(loudestNear(decoded, click, 2400) - click)).toBeLessThanOrEqual(5);
+    rmSync(path);
+    await expect(stream.download()).resolves.toBe(path);
+  });
+
+  it('knows its own files only', () => {
+    expect(stream.mediaFile('init.mp4')).toBe(join(folder, 'init.mp4'));
+    for (const name of [
+      'segment-00007.m4s',
+      'talk.mp4',
+      '.facecast-session',
+      '../talk/init.mp4',
+      '',
+      'playlist.m3u8',
+    ]) {
+      expect(stream.mediaFile(name)).toBeUndefined();
+    }
+  });
+
+  it('has let go of FFmpeg', () => {
+    expect(stream.pid).toBeUndefined();
+  });
+});
+
+describe('HlsStream', () => {
+  it('publishes a segment once the sound is past it, before the talk ends', async () => {
+    const stream = await open('ahead');
+    stream.writeSound(new Float32Array(1.2 * SECOND));
+    stream.writeFrames(testFrames(0, 25), 25);
+    expect(lastLine(await stream.playlist())).toBe('segment-00001.m4s');
+    expect(stream.mediaFile('segment-00001.m4s')).toBeDefined();
+    expect(stream.finished).toBe(false);
+    await expect(stream.download()).rejects.toMatchObject({ code: 'not_finished' });
+  });
+
+  it('answers not_ready when no segment comes in time', async () => {
+    const stream = await open('slow', { waitSeconds: 0.1 });
+    await expect(stream.playlist()).rejects.toMatchObject({ code: 'not_ready', retryAfterSeconds: 1 });
+  });
+
+  it('frees a waiter whose client has left', async () => {
+    const stream = await open('left');
+    const client = new AbortController();
+    const waiting = expect(stream.playlist(client.signal)).rejects.toMatchObject({ name: 'AbortError' });
+    client.abort();
+    await waiting;
+    await expect(stream.playlist(client.signal)).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  it('wakes every waiter when it is closed, and leaves nothing', async () => {
+    const stream = await open('closed');
+    const pid = stream.pid as number;
+    stream.writeSound(new Float32Array(SECOND));
+    stream.writeFrames(testFrames(0, 20), 20);
+    const waiting = Promise.allSettled([stream.playlist(), stream.playlist()]);
+    await Promise.all([stream.close({ removeFiles: true }), stream.close({ removeFiles: true })]);
+    for (const outcome of await waiting) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'session_not_found' } });
+    }
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
+    expect(existsSync(join(root, 'closed'))).toBe(false);
+    await expect(stream.drained()).rejects.toMatchObject({ code: 'session_closed' });
+    await expect(stream.finish()).rejects.toMatchObject({ code: 'session_closed' });
+  });
+
+  it('keeps its files when asked to', async () => {
+    const stream = await open('kept');
+    stream.writeFrames(testFrames(0, 5), 5);
+    await stream.finish();
+    await stream.close({ removeFiles: false });
+    expect(readdirSync(join(root, 'kept')).sort()).toEqual(['.facecast-session', 'init.mp4', 'segment-00001.m4s']);
+  });
+
+  it('ends a talk without a frame', async () => {
+    const stream = await open('silent');
+    const waiting = stream.playlist();
+    await stream.finish();
+    expect(lastLine(await waiting)).toBe('#EXT-X-ENDLIST');
+    expect(stream.segments).toBe(0);
+  });
+
+  it('tells once when FFmpeg dies, and ends the playlist at what is there', async () => {
+    const errors: unknown[] = [];
+    const stream = await open('dies', { onError: (error) => errors.push(error) });
+    stream.writeSound(new Float32Array(2 * SECOND));
+    stream.writeFrames(testFrames(0, 30), 30);
+    await stream.playlist();
+    const late = expect(stream.finish()).rejects.toMatchObject({ code: 'internal' });
+    process.kill(stream.pid as number, 'SIGKILL');
+    await late;
+    expect(errors).toMatchObject([{ code: 'internal', message: 'The encoder stopped unexpectedly.' }]);
+    expect(lastLine(await stream.playlist())).toBe('#EXT-X-ENDLIST');
+    await expect(stream.drained()).rejects.toMatchObject({ code: 'internal' });
+    await expect(stream.download()).rejects.toMatchObject({ code: 'not_finished' });
+  });
+
+  it('gives the error to a viewer when FFmpeg dies before the first segment', async () => {
+    const stream = await open('dies-early');
+    const waiting = expect(stream.playlist()).rejects.toMatchObject({ code: 'internal' });
+    process.kill(stream.pid as number, 'SIGKILL');
+    await waiting;
+  });
+
+  it('tells once when the disk fails', async () => {
+    const errors: unknown[] = [];
+    const stream = await open('no-disk', { onError: (error) => errors.push(error) });
+    rmSync(join(root, 'no-disk'), { recursive: true });
+    stream.writeFrames(testFrames(0, 30), 30);
+    await expect(stream.finish()).rejects.toMatchObject({
+      code: 'internal',
+      message: 'The stream could not be stored.',
+    });
+    expect(errors).toHaveLength(1);
+  });
+
+  it('refuses frames of another size', async () => {
+    const stream = await open('size');
+    expect(() => stream.writeFrames(new Uint8Array(100), 1)).toThrow('Not 1 frames.');
+  });
+
+  it('does not take a folder that is not its own', async () => {
+    await expect(open('.')).rejects.toMatchObject({ code: 'internal' });
+    expect(existsSync(root)).toBe(true);
+  });
+});
