@@ -4,7 +4,7 @@ import { type Device, OnnxModel } from '../inference/onnx-model.js';
 import { cropToFace, type SourceImage } from './crop.js';
 import type { Avatar, AvatarEngine, AvatarOptions, EngineDescription, Motion, MotionWindow } from './engine.js';
 import { FaceAnalyser } from './face.js';
-import type { RgbImage } from './image.js';
+import { type RgbImage, toPlanes } from './image.js';
 import { MotionGenerator, type MotionModels } from './motion-generator.js';
 import { analysePortrait } from './portrait-analyser/analyser.js';
 import { type IdentityTensors, Renderer } from './renderer.js';
@@ -104,7 +104,9 @@ export class LocalEngine implements AvatarEngine {
   async #encodeSource(source: SourceImage): Promise<{ reference: Float32Array; identity: IdentityTensors }> {
     const encoder = this.#models.sourceEncoder;
     const { motion_ref, ...identity } = encoder
-      ? await encoder.run({ image: planarImage(source.image) })
+      ? await encoder.run({
+          image: { data: toPlanes(source.image, 0, 1), dims: [1, 3, source.image.height, source.image.width] },
+        })
       : analysePortrait(source);
     return { reference: motion_ref!.data as Float32Array, identity };
   }
@@ -149,14 +151,4 @@ class LocalAvatar implements Avatar {
   async close(): Promise<void> {
     // Tensors are plain arrays: letting go of them is enough.
   }
-}
-
-/** RGB bytes as a `[1, 3, S, S]` tensor of 0..1. */
-function planarImage({ width, height, data }: RgbImage): { data: Float32Array; dims: number[] } {
-  const pixels = width * height;
-  const planes = new Float32Array(3 * pixels);
-  for (let i = 0; i < pixels; i++) {
-    for (let channel = 0; channel < 3; channel++) planes[channel * pixels + i] = data[3 * i + channel]! / 255;
-  }
-  return { data: planes, dims: [1, 3, height, width] };
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Logger } from '../log.js';
 import type { Device } from './onnx-model.js';
 import { WorkerEngine } from './worker-engine.js';
@@ -10,6 +11,9 @@ export interface EngineStart {
   readonly script: URL | string;
   readonly logger: Logger;
 }
+
+/** What NVIDIA's driver puts there, on Linux and on Windows' Linux. */
+const NVIDIA_DEVICES = ['/dev/nvidiactl', '/dev/nvidia0', '/dev/dxg'];
 
 /**
  * Starts the inference threads on the device asked for; `auto` takes CUDA where the model runs on it, else the CPU.
@@ -33,6 +37,7 @@ export async function startEngine({
       logger,
     });
   if (device !== 'auto') return start(device, `DEVICE=${device}`);
+  if (!NVIDIA_DEVICES.some((path) => existsSync(path))) return start('cpu', 'DEVICE=auto: no NVIDIA GPU was found');
   try {
     return await start('cuda', 'DEVICE=auto: the model runs on CUDA here');
   } catch (error) {
