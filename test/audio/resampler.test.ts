@@ -5,11 +5,11 @@ const RATES = [8000, 22_050, 24_000, 44_100, 48_000, 96_000];
 
 function noise(length: number, seed = 1): Float32Array {
   const random = randomNumbers(seed);
-  return Float32Array.from({ length }, () => random() * 1.8 - 0.9);
+  return new Float32Array(length).map(() => random() * 1.8 - 0.9);
 }
 
 function sine(hertz: number, rate: number, length: number, amplitude = 0.5): Float32Array {
-  return Float32Array.from({ length }, (_, i) => amplitude * Math.sin((2 * Math.PI * hertz * i) / rate));
+  return new Float32Array(length).map((_, i) => amplitude * Math.sin((2 * Math.PI * hertz * i) / rate));
 }
 
 function join(pieces: Float32Array[]): Float32Array {
@@ -57,11 +57,11 @@ function largestDifference(a: Float32Array, b: Float32Array): number {
 
 describe.each([16_000, 48_000])('Resampler to %d Hz', (outputRate) => {
   test.each(RATES)('from %d Hz: pieces of any size give the samples of the whole', async (inputRate) => {
-    const samples = noise(Math.floor(inputRate * 1.37));
+    const samples = noise(Math.floor(inputRate * 0.37));
     const whole = await resample(samples, inputRate, outputRate);
     expect(whole.length).toBe(Math.ceil((samples.length * outputRate) / inputRate));
     const random = randomNumbers(inputRate);
-    for (const largest of [2, 640, 30_000]) {
+    for (const largest of [2, 640, 9000]) {
       const pieces = await resample(samples, inputRate, outputRate, () => 1 + Math.floor(random() * largest));
       expect(largestDifference(pieces, whole)).toBeLessThan(1e-6);
     }
@@ -73,8 +73,8 @@ describe.each([16_000, 48_000])('Resampler to %d Hz', (outputRate) => {
   test.each(RATES)('from %d Hz: a sine of the passband comes out in place, flat within 0.01 dB', async (inputRate) => {
     const nyquist = Math.min(inputRate, outputRate) / 2;
     for (const hertz of [50, 0.3 * nyquist, 0.8 * nyquist]) {
-      const output = await resample(sine(hertz, inputRate, inputRate), inputRate, outputRate);
-      const exact = sine(hertz, outputRate, outputRate);
+      const output = await resample(sine(hertz, inputRate, inputRate / 2), inputRate, outputRate);
+      const exact = sine(hertz, outputRate, outputRate / 2);
       expect(Math.abs(levelDb(output))).toBeLessThan(0.01);
       // A shift by a hundredth of a sample would leave more than this.
       const error = levelDb(output.map((value, i) => value - exact[i]));
@@ -85,8 +85,10 @@ describe.each([16_000, 48_000])('Resampler to %d Hz', (outputRate) => {
   const lowering = RATES.filter((rate) => rate > outputRate);
   test.each(lowering)('from %d Hz: what the output cannot hold is 80 dB down', async (inputRate) => {
     const nyquist = outputRate / 2;
-    for (let hertz = nyquist * 1.001; hertz < inputRate / 2; hertz += 0.0371 * nyquist) {
-      const output = await resample(sine(hertz, inputRate, inputRate / 2), inputRate, outputRate);
+    // Steps grow: the filter's slope, just above the output's Nyquist frequency, is where it lets most through.
+    for (let above = 0.001; nyquist * (1 + above) < inputRate / 2; above = above * 1.5 + 0.01) {
+      const hertz = nyquist * (1 + above);
+      const output = await resample(sine(hertz, inputRate, inputRate / 8), inputRate, outputRate);
       if (levelDb(output) > -80) throw new Error(`${hertz} Hz comes through at ${levelDb(output)} dB`);
     }
   });
