@@ -117,8 +117,7 @@ def _phone_table():
 _TABLE = _phone_table()
 _OPENING = [CHANNEL[name] for name in ("jaw", "open", "lower_drop", "upper_raise")]
 _SHUT_CHANNELS = [
-    CHANNEL[name]
-    for name in ("open", "teeth", "lower_drop", "upper_raise", "tongue_tip", "tongue_back", "tongue_out")
+    CHANNEL[name] for name in ("open", "teeth", "lower_drop", "upper_raise", "tongue_tip", "tongue_back", "tongue_out")
 ]
 
 
@@ -137,7 +136,9 @@ def _phone_target(phone, start, end, level, loud):
     if phone in _VOWEL_TARGETS:
         first, last = int(start * RATE), max(int(end * RATE), int(start * RATE) + 1)
         peak = level[first:last].max() if first < len(level) else -60.0
-        target[_OPENING] *= np.clip(1 + 0.03 * (peak - loud), 0.55, 1.08) * np.clip(0.72 + (end - start) * 3, 0.75, 1.12)
+        target[_OPENING] *= np.clip(1 + 0.03 * (peak - loud), 0.55, 1.08) * np.clip(
+            0.72 + (end - start) * 3, 0.75, 1.12
+        )
     elif phone == PAUSE and end - start < 0.12:
         weight[:15] *= 0.35
         target[CHANNEL["open"]], target[CHANNEL["jaw"]] = 0.12, 0.1

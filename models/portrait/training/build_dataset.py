@@ -136,8 +136,8 @@ def chunks_of(random, clean, mouth, phones):
     )
 
 
-def endless_paths(random, folder):
-    paths = sorted(glob.glob(f"{folder}/*.wav"))
+def endless_paths(random, folders):
+    paths = [path for folder in folders for path in sorted(glob.glob(f"{folder}/*.wav"))]
     while True:
         random.shuffle(paths)
         yield from paths
@@ -145,7 +145,9 @@ def endless_paths(random, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--utterances", required=True, help="folder with .wav and .seg files (synthesize.py)")
+    parser.add_argument(
+        "--utterances", nargs="+", required=True, help="folders with .wav and .seg files (synthesize.py)"
+    )
     parser.add_argument("--output", required=True, help="path prefix of the arrays")
     parser.add_argument("--hours", type=float, default=6.0)
     parser.add_argument("--soundscapes", type=float, default=0.07, help="share of recordings without speech")

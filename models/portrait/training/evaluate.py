@@ -142,10 +142,15 @@ def steady_vowel(subject):
     wave = np.zeros(len(time))
     for harmonic in range(1, 50):
         hertz = 120 * harmonic
-        gain = sum(1 / (1 + ((hertz - formant) / width) ** 2) for formant, width in ((700, 90), (1150, 110), (2500, 160)))
+        gain = sum(
+            1 / (1 + ((hertz - formant) / width) ** 2) for formant, width in ((700, 90), (1150, 110), (2500, 160))
+        )
         wave += gain * np.sin(2 * np.pi * hertz * time + harmonic) / np.sqrt(harmonic)
     motion = subject((wave / wave.std() * 0.06).astype(np.float32))[30:90]
-    row("held vowel: opening mean, step deviation", f"{motion[:, OPEN].mean():.2f}, {np.diff(motion[:, OPEN]).std():.4f}")
+    row(
+        "held vowel: opening mean, step deviation",
+        f"{motion[:, OPEN].mean():.2f}, {np.diff(motion[:, OPEN]).std():.4f}",
+    )
 
 
 def real_clips(subject, folder):

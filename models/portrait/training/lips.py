@@ -87,7 +87,21 @@ def lip_tracks(path):
 def measured_clips(folder):
     """Yield (name, wave f32 at 16 kHz, opening, width) of every .mp4 that has sound."""
     for path in sorted(glob.glob(f"{folder}/*.mp4")):
-        command = ["ffmpeg", "-nostdin", "-v", "error", "-i", path, "-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "f32le", "-"]
+        command = [
+            "ffmpeg",
+            "-nostdin",
+            "-v",
+            "error",
+            "-i",
+            path,
+            "-ac",
+            "1",
+            "-ar",
+            str(SAMPLE_RATE),
+            "-f",
+            "f32le",
+            "-",
+        ]
         decoded = subprocess.run(command, capture_output=True)
         wave = np.frombuffer(decoded.stdout, np.float32)
         if decoded.returncode == 0 and len(wave) > SAMPLE_RATE and np.abs(wave).max() > 0.01:

@@ -49,7 +49,9 @@ def main():
     for axis, group in zip(axes[1:], GROUPS):
         for name in group:
             values = motion[first:last, INDEX[name]]
-            axis.plot(np.arange(len(values)), np.degrees(values) if name in ("pitch", "yaw", "roll") else values, label=name)
+            axis.plot(
+                np.arange(len(values)), np.degrees(values) if name in ("pitch", "yaw", "roll") else values, label=name
+            )
         axis.legend(loc="upper right")
         axis.grid()
         axis.set_xlim(0, last - first)

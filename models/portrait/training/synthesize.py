@@ -2,8 +2,8 @@
 """Speak the sentence pool with freely licensed voices and keep the time of every phone.
 
 For each utterance it writes `<voice>-<number>.wav` (mono) and `.seg` (lines "phone end-seconds") into
-`<data>/train` or, for the held-out voices, `<data>/test`. File names begin with the phone alphabet:
-`arpa-` (flite, festival) or `ipa-` (espeak-ng).
+`<data>/train` or, for the held-out voices, `<data>/test`; with --slow it only adds drawling speech in `<data>/slow`.
+File names begin with the phone alphabet: `arpa-` (flite, festival) or `ipa-` (espeak-ng).
 
 Voices (licences in README.md): flite slt, rms, awb; festival ked and slt-hts; espeak-ng in many languages and
 variants. Held out: festival kal and three espeak-ng variants.
@@ -44,12 +44,17 @@ def write_segments(path, segments):
         file.writelines(f"{phone} {end:.4f}\n" for phone, end in segments)
 
 
-def speak_flite(folder, sentences, share):
+SPEEDS = {"flite": [0.75, 0.85, 1, 1, 1.15, 1.3], "espeak": (120, 230)}  # duration factor, words a minute
+SLOW_SPEEDS = {"flite": [1.7, 2.0, 2.4, 2.8], "espeak": (80, 95)}
+SLOW_SHARE = 0.12  # of the utterances of a full run
+
+
+def speak_flite(folder, sentences, share, speeds):
     """flite prints `phone:end` for every phone with -psdur."""
     for voice, count in FLITE:
         for number in range(int(count * share)):
             base = f"{folder}/arpa-flite_{voice}-{number:04d}"
-            stretch = random.choice([0.75, 0.85, 1, 1, 1.15, 1.3])
+            stretch = random.choice(speeds)
             command = ["flite", "-psdur", "-voice", voice, "--setf", f"duration_stretch={stretch}"]
             command += ["--setf", f"int_f0_target_mean={random.randint(80, 220)}", "-t", next(sentences), base + ".wav"]
             try:
@@ -84,13 +89,13 @@ def speak_festival(folder, voices, sentences, share):
         print("festival", voice, result.returncode, result.stderr[-200:].decode(), flush=True)
 
 
-def speak_espeak(espeak, folder, languages, variants, pool, share):
+def speak_espeak(espeak, folder, languages, variants, pool, share, speeds):
     for voice, pool_name, count in languages:
         for number in range(int(count * share)):
             text = random.choice(pool[pool_name])
             spoken = espeak.say(
                 text, f"{voice}+{random.choice(variants)}",
-                random.randint(120, 230), random.randint(20, 80), random.randint(30, 80),
+                random.randint(*speeds), random.randint(20, 80), random.randint(30, 80),
             )  # fmt: skip
             if spoken is None or len(spoken[0]) < espeak.sample_rate or len(spoken[1]) < 6:
                 continue
@@ -112,22 +117,30 @@ def main():
     parser.add_argument("--text", required=True, help="JSON file of text_pool.py")
     parser.add_argument("--data", required=True, help="folder for train/ and test/")
     parser.add_argument("--share", type=float, default=1.0, help="share of the full number of utterances")
+    parser.add_argument("--slow", action="store_true", help="only slow speech, for held vowels")
     parser.add_argument("--seed", type=int, default=3)
     options = parser.parse_args()
     random.seed(options.seed)
     with open(options.text, encoding="utf8") as file:
         pool = json.load(file)
-    train, test = f"{options.data}/train", f"{options.data}/test"
+    # The last sentences are kept for the held-out voices, so that the test reads unseen text.
+    pool["en"], unseen = pool["en"][:-200], pool["en"][-200:]
+    english = endless(pool["en"])
+    espeak = Espeak()  # The library can be initialised once only.
+    train, test, slow = (f"{options.data}/{name}" for name in ("train", "test", "slow"))
+    if options.slow:
+        os.makedirs(slow, exist_ok=True)
+        share = options.share * SLOW_SHARE
+        speak_espeak(espeak, slow, ESPEAK_LANGUAGES, ESPEAK_VARIANTS, pool, share, SLOW_SPEEDS["espeak"])
+        speak_flite(slow, english, share, SLOW_SPEEDS["flite"])
+        return
     os.makedirs(train, exist_ok=True)
     os.makedirs(test, exist_ok=True)
-    # The last sentences are kept for the held-out voices, so that the test reads unseen text.
-    english = endless(pool["en"][:-200])
-    unseen = endless(pool["en"][-200:])
-    espeak = Espeak()  # The library can be initialised once only.
-    speak_espeak(espeak, test, [("en-us", "en", 60)], ESPEAK_TEST_VARIANTS, {"en": pool["en"][-200:]}, options.share)
-    speak_festival(test, FESTIVAL_TEST, unseen, options.share)
-    speak_espeak(espeak, train, ESPEAK_LANGUAGES, ESPEAK_VARIANTS, {**pool, "en": pool["en"][:-200]}, options.share)
-    speak_flite(train, english, options.share)
+    test_pool = {"en": unseen}
+    speak_espeak(espeak, test, [("en-us", "en", 60)], ESPEAK_TEST_VARIANTS, test_pool, options.share, SPEEDS["espeak"])
+    speak_festival(test, FESTIVAL_TEST, endless(unseen), options.share)
+    speak_espeak(espeak, train, ESPEAK_LANGUAGES, ESPEAK_VARIANTS, pool, options.share, SPEEDS["espeak"])
+    speak_flite(train, english, options.share, SPEEDS["flite"])
     speak_festival(train, FESTIVAL_TRAIN, english, options.share)
 
 

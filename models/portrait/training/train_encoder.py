@@ -122,7 +122,12 @@ def main():
                 if value.is_floating_point():
                     mean.mul_(keep).add_(value, alpha=1 - keep)
         if step % 100 == 0:
-            print(step, f"{time.time() - started:.0f}s loss {running:.4f}", report(average, *batch_of(validation)), flush=True)
+            print(
+                step,
+                f"{time.time() - started:.0f}s loss {running:.4f}",
+                report(average, *batch_of(validation)),
+                flush=True,
+            )
             torch.save({"model": average.state_dict()}, options.output)
     print(step, "final", report(average, *batch_of(validation)))
     average.eval()

@@ -29,8 +29,20 @@ POSE = [INDEX[name] for name in ("pitch", "yaw", "roll", "shift_x", "shift_y")]
 SMOOTH = [INDEX[name] for name in ("smile", "squint", "brow_up", "brow_down")] + POSE
 CLOSURE_CHANNELS = [INDEX[name] for name in ("lipclose", "tuck", "open", "lower_drop")]
 CLOSURE_WEIGHT = 4.0
-VISIBLE = dict(jaw=1.5, open=3, width=2, round=1.5, lipclose=1.5, tuck=1.3, speech=0.2, voiced=0.1, nasal=0.15,
-               blink_left=1.5, blink_right=1.5, gaze_x=1.5)
+VISIBLE = dict(
+    jaw=1.5,
+    open=3,
+    width=2,
+    round=1.5,
+    lipclose=1.5,
+    tuck=1.3,
+    speech=0.2,
+    voiced=0.1,
+    nasal=0.15,
+    blink_left=1.5,
+    blink_right=1.5,
+    gaze_x=1.5,
+)
 
 
 def channel_weights(tokens):
