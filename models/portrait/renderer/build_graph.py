@@ -23,7 +23,7 @@ FRAME = 512
 def build(path):
     b = GraphBuilder()
     tokens = read_tokens(b, b.input("motion", np.float32, [1, len(TOKENS)]))
-    expression, jaw = expression_controls(b, tokens, b.input("upper_closing", np.float32, [1]))
+    expression, jaw, gap = expression_controls(b, tokens, b.input("upper_closing", np.float32, [1]))
     pose = pose_coefficients(b, tokens)
     at = Coordinates(b, expression, pose)
 
@@ -53,7 +53,7 @@ def build(path):
         blocks = compose_eye(b, region, at, planes, shut, gaze, eye_edge)
         planes = {p: region.paste(planes[p], blocks[p], p != "y") for p in planes}
     mouth = regions[0]
-    blocks = compose_mouth(b, mouth, at, jaw, b.input("lip_edge", np.float32, [1]))
+    blocks = compose_mouth(b, mouth, at, jaw, gap, b.input("lip_edge", np.float32, [1]))
     planes = {p: mouth.paste(planes[p], blocks[p], p != "y") for p in planes}
 
     # Outside the moving window the frame is the photo.

@@ -8,6 +8,8 @@ from warp import CELLS, TABLE_SCALE, TableIndex, look_up
 # Codes per u of the analyser's signed distances (analyser.ts: LIP_RANGE, EYE_RANGE).
 LIP_CODES = 127 / 0.06
 EYE_CODES = 127 / 0.16
+# Brightness of the line between closed lips against the lip's edge.
+SEAM_LIGHT = 0.6
 BLACK = {"y": 16.0, "u": 128.0, "v": 128.0}
 
 
@@ -65,12 +67,14 @@ def paste(b, plane, block, start, end):
     return b.concat([cut(plane, zero, y0, 2), band, cut(plane, y1, far, 2)], 2)
 
 
-def compose_mouth(b, region, at, jaw, gain):
+def compose_mouth(b, region, at, jaw, gap, gain):
     """Lips over teeth over cavity. Returns luma and the two chroma blocks as flat floats."""
     axis = b.input("jaw_axis", np.float32, [1, 2, 1, 1])
     # The interior is drawn for a jaw this far down.
     rest = b.input("mouth_jaw_rest", np.float32, [1])
     interior = b.add(at.pose, b.mul(axis, b.sub(rest, b.reshape(jaw, (1,)))))
+    # While the lips touch there is no inside: what shows between them is the shaded edge of the upper one.
+    parted = b.clip(b.mul(gap, 1 / 0.02))
     result = {}
     for half in (False, True):
         upper, lower, back, skull = (region.indices(c, half) for c in (at.upper, at.lower, interior, at.pose))
@@ -84,13 +88,16 @@ def compose_mouth(b, region, at, jaw, gain):
         inner_weight = b.sub(left, upper_weight)
         # The lips keep the light off what is just behind them.
         under = lambda c, reach, darkest: b.add(b.mul(b.clip(b.mul(c, -1 / (reach * LIP_CODES))), 1 - darkest), darkest)
-        light = b.mul(under(upper_code, 0.035, 0.5), under(lower_code, 0.04, 0.65))
+        light = b.mul(under(upper_code, 0.035, 0.6), under(lower_code, 0.04, 0.8))
         teeth_alpha = b.mul(b.to_float(look_up(b, region.table("teeth_alpha", half), skull)), 1 / 255)
         for plane in ("u", "v") if half else ("y",):
             get = lambda layer, i: b.to_float(look_up(b, region.table(f"{layer}_{plane}"), i))
             inside = b.sub(b.mix(get("jaw", back), get("teeth", skull), teeth_alpha), BLACK[plane])
             inside = b.add(b.mul(inside, light), BLACK[plane])
-            skin = b.add(b.mul(get("upper", upper), upper_weight), b.mul(get("lower", lower), lower_weight))
+            upper_skin = get("upper", upper)
+            seam = b.add(b.mul(b.sub(upper_skin, BLACK[plane]), SEAM_LIGHT), BLACK[plane])
+            inside = b.mix(seam, inside, parted)
+            skin = b.add(b.mul(upper_skin, upper_weight), b.mul(get("lower", lower), lower_weight))
             result[plane] = b.add(skin, b.mul(inside, inner_weight))
     return result
 
@@ -110,7 +117,7 @@ def compose_eye(b, region, at, planes, shut, gaze, gain):
         above = b.sub(above, 128.0)
         mask = b.mul(get("lid_mask", skin, half), shown)
         lid = b.mul(b.clip(b.add(b.mul(above, gain), 0.5)), mask)
-        fringe = b.clip(b.sub(1.0, b.mul(b.op("Abs", [above]), 1 / (0.016 * EYE_CODES))))
+        fringe = b.clip(b.sub(1.0, b.mul(b.op("Abs", [above]), 1 / (0.02 * EYE_CODES))))
         fringe = b.mul(b.mul(b.mul(fringe, fringe), 0.8), mask)
         start, end = region.bounds(half)
         for plane, colour in zip("uv", lash[1:]) if half else (("y", lash[0]),):

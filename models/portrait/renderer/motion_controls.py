@@ -38,7 +38,7 @@ def read_tokens(b, motion):
 
 
 def expression_controls(b, t, upper_closing):
-    """Tokens -> ([1, K] controls in the analyser's order, jaw drop in u [1, 1])."""
+    """Tokens -> ([1, K] controls in the analyser's order, jaw drop in u [1, 1], gap between the lips in u [1, 1])."""
     # Closed lips win over everything that parts them.
     parted = b.sub(1.0, t["lipclose"])
     open_ = b.mul(t["open"], parted)
@@ -72,7 +72,7 @@ def expression_controls(b, t, upper_closing):
         "browDown": t["brow_down"],
         "squint": t["squint"],
     }
-    return b.concat([values[name] for name in CONTROLS], 1), jaw
+    return b.concat([values[name] for name in CONTROLS], 1), jaw, gap
 
 
 def pose_coefficients(b, t):

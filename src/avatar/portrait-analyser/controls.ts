@@ -30,8 +30,8 @@ export type Control = (typeof CONTROLS)[number];
 export const JAW_DROP = 0.16;
 export const LIP_LIFT = 0.072;
 /** Overlap, in u, with which an open-mouthed photo's lips are brought together, and the upper lip's part of the way. */
-const CLOSING_OVERLAP = 0.01;
-export const UPPER_CLOSING_PART = 0.35;
+const CLOSING_OVERLAP = 0.014;
+export const UPPER_CLOSING_PART = 0.22;
 
 /** How far the upper lip of an open-mouthed photo comes down at rest, in u; 0 where the mouth is closed. */
 export function upperClosing(mouth: MouthFrame): number {
@@ -175,8 +175,8 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     jaw: [-Math.sign(p.s) * Math.min(p.reach, 1) * 0.1 * JAW_DROP * near(1.6), JAW_DROP * drop],
     closeUpper: [0, 0],
     closeLower: [0, -mix(closeLip, closeChin, smoothstep(0, 0.14, p.into - p.thickness)) * (p.reach < 1 ? 1 : 1)],
-    pucker: [pull(-0.46, 1.5), 0.28 * v],
-    funnel: [pull(-0.28, 1.5), 0.45 * v * inner],
+    pucker: [pull(-0.46, 1.5), 0.16 * v],
+    funnel: [pull(-0.28, 1.5), 0.28 * v * inner],
     stretch: [pull(0.24, 1.5), -0.16 * v - 0.012 * near(2) * Math.min(p.reach, 1.6)],
     smile: [pull(0.22, 1.8), -0.06 * Math.min(p.reach, 1) ** 1.5 * near(2.6) - 0.18 * v],
     upperUp: [0, 0],
@@ -204,8 +204,8 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     jaw: [-Math.sign(p.s) * Math.min(p.reach, 1) * 0.1 * JAW_DROP * near(1.6), JAW_DROP * drop],
     closeUpper: [0, close * lipwards * mix(1, 0.7, smoothstep(0, 0.05, p.into - p.thickness))],
     closeLower: [0, 0],
-    pucker: [pull(-0.46, 1.5), -0.28 * v],
-    funnel: [pull(-0.28, 1.5), -0.4 * v * inner],
+    pucker: [pull(-0.46, 1.5), -0.2 * v],
+    funnel: [pull(-0.28, 1.5), -0.3 * v * inner],
     stretch: [pull(0.24, 1.5), 0.16 * v - 0.012 * near(2) * Math.min(p.reach, 1.6)],
     smile: [pull(0.22, 1.8), -0.06 * Math.min(p.reach, 1) ** 1.5 * near(2.6) + 0.18 * v - 0.03 * cheek],
     upperUp: [0, -LIP_LIFT * Math.max(0, 1 - p.reach ** 2.5) * overNose],
@@ -227,6 +227,8 @@ function eyeMotion(eye: EyeFrame, x: number, y: number): Partial<Record<Control,
   const brow =
     bell(((u - bu) / (0.26 * unit)) ** 2 + ((v - bv + 0.02 * unit) / (0.13 * unit)) ** 2) *
     (v > bv ? 1 - smoothstep(bv, Math.max(lid, bv + 0.03 * unit), v) : 1);
+  // A brow close to its eye may not rise faster than the skin between can stretch (the fields must stay invertible).
+  const rise = Math.min(0.075, (0.5 * Math.max(lid - bv, 0.03 * unit)) / unit);
   const towardNose = (u * eye.noseSide) / unit;
   const inner = bell((Math.max(0, 0.16 - towardNose) / 0.22) ** 2);
   const below = eye.lowerLid(0);
@@ -239,8 +241,8 @@ function eyeMotion(eye: EyeFrame, x: number, y: number): Partial<Record<Control,
   ];
   const squint = along(0, -0.022 * cheek);
   return {
-    browUp: along(0, -0.075 * brow),
-    browDown: along(0.03 * brow * inner * eye.noseSide, 0.05 * brow * (0.4 + 0.6 * inner)),
+    browUp: along(0, -rise * brow),
+    browDown: along(0.03 * brow * inner * eye.noseSide, 0.66 * rise * brow * (0.4 + 0.6 * inner)),
     squint,
     smile: [0.5 * squint[0], 0.5 * squint[1]],
   };

@@ -1,5 +1,5 @@
 import { type EyeFrame, fromEye, inEye } from './eye-frame.js';
-import { clamp, mix, percentile, smoothSequence, smoothstep } from './math.js';
+import { clamp, mix, smoothSequence, smoothstep } from './math.js';
 import { brightness, type Patch, type Photo, type Rect, type Rgb } from './photo.js';
 
 /** One eye's layers over its rectangle: the eyeball behind the opening, and the lid that closes over both. */
@@ -85,7 +85,7 @@ function lidColours(photo: Photo, eye: EyeFrame): LidColours {
   const unit = eye.unit;
   const upper: Rgb[] = [];
   const lower: Rgb[] = [];
-  const margin: number[][] = [[], [], []];
+  const margin: Rgb[] = [];
   for (let i = 0; i < COLUMNS; i++) {
     const u = ((i / (COLUMNS - 1)) * 2 - 1) * 1.1 * eye.half;
     const top = eye.upperLid(u);
@@ -94,15 +94,22 @@ function lidColours(photo: Photo, eye: EyeFrame): LidColours {
     upper.push(brightHalf(photo, eye, u, highest, Math.max(highest + 1, top - 0.035 * unit)));
     lower.push(brightHalf(photo, eye, u, bottom + 0.035 * unit, bottom + 0.085 * unit));
     if (Math.abs(u) < 0.8 * eye.half) {
-      const colour = photo.at(...fromEye(eye, u, top));
-      for (let c = 0; c < 3; c++) margin[c].push(colour[c]);
+      margin.push(photo.at(...fromEye(eye, u, top - 0.008 * unit)));
     }
   }
   smoothColours(upper, 3);
   smoothColours(lower, 3);
-  // The darker part of the lid's margin is lashes (or, on a statue, just its shade).
-  const lash = margin.map((values) => percentile(values, 0.25)) as Rgb;
-  return { upper, lower, lash };
+  return { upper, lower, lash: lashColour(margin, upper[(COLUMNS - 1) / 2]) };
+}
+
+/** The darker part of the open lid's margin (lashes; on a statue just its shade), drawn toward the skin's own dark. */
+function lashColour(margin: Rgb[], skin: Rgb): Rgb {
+  margin.sort((a, b) => brightness(a) - brightness(b));
+  const dark = margin.slice(0, Math.max(1, margin.length >> 2));
+  return [0, 1, 2].map((c) => {
+    const seen = dark.reduce((sum, colour) => sum + colour[c], 0) / dark.length;
+    return mix(seen * 0.85, skin[c] * (brightness(dark[0]) / Math.max(brightness(skin), 1)), 0.5);
+  }) as Rgb;
 }
 
 /** Mean of the brighter half of a short run down the face: skin without lashes, liner and spectacle rims. */

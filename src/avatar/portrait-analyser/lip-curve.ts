@@ -175,7 +175,7 @@ function edgeOfRedness(photo: Photo, face: FaceFrame, ring: readonly number[], s
   const u = face.unit;
   // The lower inner ring of the mesh tends to sit on the teeth, so it may look further outward than the upper one.
   const inward = -0.022 * u;
-  const outward = (side > 0 ? 0.05 : 0.022) * u;
+  const outward = (side > 0 ? 0.05 : 0.036) * u;
   const offset = (j: number) => (inward + ((outward - inward) * j) / (rows - 1)) * side;
   const radius = clamp(u / 100, 0.5, 1.7);
   const values = new Float64Array(columns * rows);

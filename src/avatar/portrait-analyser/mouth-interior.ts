@@ -41,21 +41,29 @@ export function drawInterior(photo: Photo, face: FaceFrame, mouth: MouthFrame, r
   const mm = mouth.unit / UNIT_MM;
   const line = mouth.upperInner(0);
   const jawRest = 0.17 * mouth.unit;
+  const slope = lipSlope(mouth);
   const edge = own ? own.edge : line + 4 * mm;
   for (let row = 0; row < jaw.height; row++) {
     for (let column = 0; column < jaw.width; column++) {
       const at = row * jaw.width + column;
       const [u, v] = inMouth(mouth, rect.x0 + column, rect.y0 + row);
       const x = u / mm;
-      jaw.rgb.set(jawColour(x, (v - line - jawRest) / mm, mm, palette), at * 3);
+      jaw.rgb.set(jawColour(x, (v - slope * u - line - jawRest) / mm, mm, palette), at * 3);
       const arch = clamp(1 - (x / 27) ** 2, 0, 1);
-      const drawn = upperTooth(x, (edge - 3.6 * mm * (1 - arch) - v) / mm, mm, palette);
+      const drawn = upperTooth(x, (edge + slope * u - 3.6 * mm * (1 - arch) - v) / mm, mm, palette);
       teethAlpha[at] = drawn.alpha;
       teeth.rgb.set(drawn.colour, at * 3);
       if (own) keepOwnTeeth(photo, mouth, u, v, own, teeth, teethAlpha, at, mm);
     }
   }
   return { jaw, teeth, teethAlpha, jawRest };
+}
+
+/** The upper lip's tilt against the line of the corners: the teeth lie along it. */
+function lipSlope(mouth: MouthFrame): number {
+  const left = -0.6 * mouth.left;
+  const right = 0.6 * mouth.right;
+  return clamp((mouth.upperInner(right) - mouth.upperInner(left)) / (right - left), -0.3, 0.3);
 }
 
 /** Median colour of plain skin. */
@@ -86,7 +94,7 @@ function paletteFor(skin: Rgb, ownTeeth: Rgb | undefined): Palette {
       ? skin.map((c, k) => clamp(((c / light / reference[k]) * brightness(reference)) ** 0.35, 0.93, 1.07))
       : [1, 1, 1];
   const lit = (colour: Rgb, factor: number): Rgb => tone(colour).map((c) => c * factor) as Rgb;
-  const drawn = lit([220, 202, 172], level * 0.88).map((c, k) => c * tint[k]) as Rgb;
+  const drawn = lit([222, 202, 168], level * 0.96).map((c, k) => c * tint[k]) as Rgb;
   return {
     teeth: ownTeeth ? (drawn.map((c, k) => mix(c, ownTeeth[k], 0.85)) as Rgb) : drawn,
     gum: lit([172, 104, 112], level * 0.78),
@@ -99,11 +107,11 @@ function paletteFor(skin: Rgb, ownTeeth: Rgb | undefined): Palette {
 function jawColour(x: number, y: number, mm: number, palette: Palette): Rgb {
   let colour = palette.cavity;
   const tongue = clamp((1 - (x / 19) ** 2 - ((y - 3) / 15) ** 2) * 1.6, 0, 1);
-  const groove = 0.18 * Math.exp(-((x / 1.6) ** 2));
+  const groove = 0.08 * Math.exp(-((x / 1.6) ** 2));
   colour = blend(colour, scaled(palette.tongue, 0.5 + 0.5 * clamp((y + 12) / 12, 0, 1) - groove), tongue);
   const arch = clamp(1 - (x / 24) ** 2, 0, 1);
-  const tooth = toothRow(x, y - (1.6 - arch), LOWER_EDGES, 9, mm);
-  colour = blend(colour, scaled(palette.teeth, 0.74 * tooth.shade), tooth.alpha);
+  const tooth = toothRow(x, y - (2.8 - arch), LOWER_EDGES, 9, mm);
+  colour = blend(colour, scaled(palette.teeth, 0.62 * tooth.shade), tooth.alpha);
   const gum = clamp((y - 6) / 2, 0, 1) * clamp((26 - Math.abs(x)) / 3, 0, 1);
   return blend(colour, scaled(palette.gum, 0.8), gum);
 }
@@ -173,14 +181,35 @@ function findOwnTeeth(photo: Photo, mouth: MouthFrame, skinLight: number): OwnTe
   if (bright < 0.5 * skinLight || mean(true) < 0.42 * skinLight || mean(true) < 0.85 * mean(false)) return undefined;
   const enamel = seen.filter((sample) => sample.light > 0.62 * bright && saturation(sample.colour) < 0.55);
   if (enamel.length < 30) return undefined;
-  const rows = enamel.map((sample) => sample.v);
+  const ends = enamelEnds(photo, mouth, 0.62 * bright);
+  if (ends.length < 3) return undefined;
   const line = mouth.upperInner(0);
-  const bottom = clamp(percentile(rows, 0.95) + 0.4 * mm, line + 2 * mm, line + 9 * mm);
+  const bottom = clamp(percentile(ends, 0.6) + 0.3 * mm, line + 2 * mm, line + 9 * mm);
   const brightest = enamel.filter((sample) => sample.light >= percentile(lights, 0.75));
   const colour = [0, 1, 2].map(
     (c) => brightest.reduce((sum, sample) => sum + sample.colour[c], 0) / Math.max(brightest.length, 1),
   ) as Rgb;
   return { colour, edge: bottom };
+}
+
+/** V of the upper teeth's lower end in the middle columns: down from the lip as long as it stays enamel. */
+function enamelEnds(photo: Photo, mouth: MouthFrame, threshold: number): number[] {
+  const mm = mouth.unit / UNIT_MM;
+  const ends: number[] = [];
+  for (let u = -8 * mm; u <= 8 * mm; u += mm / 2) {
+    const bottom = mouth.lowerInner(u);
+    let end = Number.NaN;
+    for (let v = mouth.upperInner(u) + 0.5; v < bottom; v += 0.5) {
+      const colour = photo.at(...fromMouth(mouth, u, v));
+      const enamel = brightness(colour) > threshold && saturation(colour) < 0.55;
+      if (enamel) end = v;
+      // The lip's shadow may come first; after the teeth a dark or red run ends them.
+      else if (Number.isFinite(end) && v - end > 1.2 * mm) break;
+      else if (Number.isNaN(end) && v - mouth.upperInner(u) > 3 * mm) break;
+    }
+    if (Number.isFinite(end)) ends.push(end);
+  }
+  return ends;
 }
 
 /** Puts the photo's teeth over the drawn ones where they show, feathered; they are never stretched or continued. */
@@ -199,7 +228,7 @@ function keepOwnTeeth(
   const within =
     clamp(inset / 2.6, 0, 1) *
     clamp((0.93 - Math.abs(alongMouth(mouth, u))) / 0.06, 0, 1) *
-    clamp((own.edge + 1.2 * mm - v) / (1.2 * mm), 0, 1);
+    clamp((own.edge + lipSlope(mouth) * u + 0.9 * mm - v) / (0.9 * mm), 0, 1);
   if (within <= 0) return;
   const colour = photo.at(...fromMouth(mouth, u, v));
   for (let c = 0; c < 3; c++) teeth.rgb[at * 3 + c] = mix(teeth.rgb[at * 3 + c], colour[c], within);
