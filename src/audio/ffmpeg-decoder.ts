@@ -30,7 +30,17 @@ export function ffmpegArguments(container: Container): string[] {
     ...['-protocol_whitelist', spool ? 'cache,pipe' : 'pipe', '-codec_whitelist', DECODERS, '-f', container],
     ...(spool ? ['-enable_drefs', '0', '-read_ahead_limit', '-1'] : []),
     ...['-i', spool ? 'cache:pipe:0' : 'pipe:0'],
-    ...['-map', '0:a:0', '-vn', '-sn', '-dn', '-map_metadata', '-1', '-af', 'aresample=ochl=mono:rematrix_maxval=1'],
+    ...[
+      '-map',
+      '0:a:0',
+      '-vn',
+      '-sn',
+      '-dn',
+      '-map_metadata',
+      '-1',
+      '-af',
+      'aresample=rematrix_maxval=1,aformat=channel_layouts=mono',
+    ],
     ...['-c:a', 'pcm_f32le', '-f', 'wav', 'pipe:1'],
   ];
 }
@@ -38,19 +48,20 @@ export function ffmpegArguments(container: Container): string[] {
 /**
  * Decodes a compressed recording by one FFmpeg process, which is killed after 10 s or when it unpacks to more than a
  * chunk may hold. A recording that ends in the middle of a frame, as a live WebM does, is decoded as far as it goes.
+ * @param program FFmpeg's command, looked up in PATH.
  * @returns mono samples at the container's own rate; none where it holds an empty track. Not checked, not clipped.
  * @throws AppError `invalid_audio` when it holds no audio that can be decoded; `internal` when FFmpeg cannot be started.
  */
-export async function decodeByFfmpeg(bytes: Buffer, container: Container): Promise<PcmAudio> {
-  const { format, data } = parseWav(await runFfmpeg(bytes, container));
+export async function decodeByFfmpeg(bytes: Buffer, container: Container, program = 'ffmpeg'): Promise<PcmAudio> {
+  const { format, data } = parseWav(await runFfmpeg(program, bytes, container));
   const samples = new Float32Array(Math.floor(data.length / 4));
   data.copy(new Uint8Array(samples.buffer));
   return { sampleRate: format.sampleRate, samples };
 }
 
-function runFfmpeg(bytes: Buffer, container: Container): Promise<Buffer> {
+function runFfmpeg(program: string, bytes: Buffer, container: Container): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const child = spawn('ffmpeg', ffmpegArguments(container), { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(program, ffmpegArguments(container), { stdio: ['pipe', 'pipe', 'pipe'] });
     const output: Buffer[] = [];
     let outputBytes = 0;
     let diagnosis = '';

@@ -9,8 +9,8 @@ const { create, ConverterType } =
     : (libsamplerateModule as { default: LibsamplerateModule }).default;
 type Converter = Awaited<ReturnType<typeof create>>;
 
-/** Bounds one library call, in samples of the faster side: 2 to 4 ms of work on one core. */
-const SLICE_SAMPLES = 8192;
+/** Bounds one library call, in samples of the faster side: 1 to 2 ms of work on one core. */
+const SLICE_SAMPLES = 4096;
 /** Input zeros per call while draining; the filter reaches less than this beyond the last sample at 8..192 kHz. */
 const DRAIN_SAMPLES = 1024;
 

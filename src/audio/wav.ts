@@ -28,7 +28,7 @@ export interface WavContent {
 
 /** Declared sizes from here on mean "until the end": streams write 0xFFFFFFFF, SoX 0x7FFFF000 and a bit. */
 const UNKNOWN_SIZE = 0x7ffff000;
-const SLICE_SAMPLES = 8192;
+const SLICE_SAMPLES = 4096;
 
 /**
  * Finds format and samples in a RIFF or RF64 WAVE file. Only `fmt `, `ds64` and `data` are looked at, so that no count

@@ -108,15 +108,16 @@ describe('AudioChunkBuffer', () => {
   test('the windows depend on the samples alone: any length, cutting, reading and timing of the end', () => {
     const random = randomNumbers(20_261_121);
     const below = (limit: number) => Math.floor(random() * limit);
-    for (let trial = 0; trial < 400; trial++) {
+    for (let trial = 0; trial < 250; trial++) {
       const options = { chunkDurationSeconds: 0.1 + random() * 2.4, contextFrames: below(16) };
       const { windowFrames } = new AudioChunkBuffer(options);
       // Every third length is a whole number of frames, where an off-by-one would show.
-      const length = trial % 3 ? below(160_000) : Math.min(312, below(windowFrames * 6)) * SAMPLES_PER_FRAME;
+      const length =
+        trial % 3 ? below(trial % 2 ? 160_000 : 10_000) : Math.min(312, below(windowFrames * 6)) * SAMPLES_PER_FRAME;
       const samples = countingSamples(length);
       const expected = expectedWindows(samples, options);
 
-      const largest = [3, 700, 9000, 200_000][below(4)];
+      const largest = length < 10_000 ? 3 : [700, 9000, 200_000][below(3)];
       const buffer = new AudioChunkBuffer(options);
       const windows: AudioWindow[] = [];
       for (let at = 0; at < length; ) {
@@ -143,16 +144,16 @@ describe('AudioChunkBuffer', () => {
     }
   });
 
-  test('ten hours need no more memory than the first minute', () => {
+  test('an hour needs no more memory than the first minute', () => {
     const buffer = new AudioChunkBuffer({ chunkDurationSeconds: 1, contextFrames: 10 });
     const second = new Float32Array(16_000);
     let largest = 0;
-    for (let k = 0; k < 36_000; k++) {
+    for (let k = 0; k < 3600; k++) {
       buffer.push(second);
       drain(buffer);
       largest = Math.max(largest, buffer.capacity);
     }
-    expect(buffer.totalSamples).toBe(576_000_000);
+    expect(buffer.totalSamples).toBe(57_600_000);
     expect(largest).toBeLessThanOrEqual(4 * 16_384);
   });
 });

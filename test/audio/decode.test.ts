@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { type AudioHint, decodeAudioChunk } from '../../src/audio/decode.js';
-import { ffmpegArguments } from '../../src/audio/ffmpeg-decoder.js';
+import { decodeByFfmpeg, ffmpegArguments } from '../../src/audio/ffmpeg-decoder.js';
 import { AppError } from '../../src/errors.js';
 import { dataPath, describeWithData } from '../support/data.js';
 import { headerlessPcm, type SampleCoding, tone, wavFile } from './wav-file.js';
@@ -197,6 +198,12 @@ describe('formats decoded by FFmpeg', () => {
     await expectInvalid(bomb, /too long/);
   });
 
+  test('without FFmpeg the fault is ours, not the caller’s', async () => {
+    await expect(decodeByFfmpeg(Buffer.from('OggS'), 'ogg', '/nowhere/ffmpeg')).rejects.toMatchObject({
+      code: 'internal',
+    });
+  });
+
   test('FFmpeg is confined: one named demuxer, no protocol but its own pipe', () => {
     for (const container of ['mp3', 'flac', 'ogg', 'matroska', 'aac', 'wav'] as const) {
       const args = ffmpegArguments(container).join(' ');
@@ -253,13 +260,29 @@ describe('what is no audio is refused', () => {
     expectInvalid(Buffer.from(playlist), /no format/, { fileName, contentType }),
   );
 
-  test('a MOV whose sound lies in another file opens nothing', async () => {
-    // An M4A with its data reference turned into an alias is read from itself or not at all.
-    const m4a = encode(wav, '-c:a', 'aac', '-f', 'mp4', '-movflags', 'frag_keyframe+empty_moov');
-    const at = m4a.indexOf('url ');
-    m4a.write('alis', at, 'latin1');
-    const thrown = await decodeAudioChunk(m4a, HINT).catch((error: unknown) => error);
-    if (thrown instanceof Error) expect(thrown).toMatchObject({ code: 'invalid_audio' });
+  test('a playlist behind an ID3 tag, which FFmpeg would guess to be HLS, fetches nothing', async () => {
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections++;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const remote = `#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1:${port}/a.ts\n#EXT-X-ENDLIST\n`;
+    const disguises = [
+      'ID3\x04\0\0\0\0\0\0',
+      'OggS',
+      'fLaC',
+      '\x1a\x45\xdf\xa3',
+      '\0\0\0\x08ftyp',
+      '\xff\xfb\x90\0',
+      '',
+    ];
+    for (const disguise of disguises) {
+      await expectInvalid(Buffer.from(disguise + remote, 'latin1'), /no audio that can be decoded|no format/);
+    }
+    await new Promise((resolve) => server.close(resolve));
+    expect(connections).toBe(0);
   });
 
   test('a picture or a film without sound', async () => {
