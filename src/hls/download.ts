@@ -51,10 +51,15 @@ export class Download {
     ]);
     this.#process = process;
     try {
+      const fed = pipeline(Readable.from(contents(sources)), process.stdin!).then(
+        () => undefined,
+        (error) => error,
+      );
       // When FFmpeg leaves early the pipe breaks too, but FFmpeg's own words are the ones that help.
-      const fed = pipeline(Readable.from(contents(sources)), process.stdin!).catch(() => {});
       await done;
-      await fed;
+      const missing = await fed;
+      // FFmpeg is content with less, and would make a talk that is too short.
+      if (missing) throw missing;
       await rename(part, this.#target);
     } catch (error) {
       await rm(part, { force: true });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parse, types } from 'hls-parser';
 import { Parser } from 'm3u8-parser';
 import { createFile, MP4BoxBuffer } from 'mp4box';
+import { Download } from '../../src/hls/download.js';
 import { HlsStream, type HlsStreamOptions } from '../../src/hls/hls-stream.js';
 import { decodeLuma, decodeSound, probe } from './support/ffmpeg-tools.js';
 import { clicks, frameNumber, HEIGHT, loudestNear, testFrames, WIDTH } from './support/test-picture.js';
@@ -157,6 +158,24 @@ describe('HlsStream, a talk of 130 frames fed in bursts', () => {
     for (const click of CLICKS) expect(Math.abs(loudestNear(decoded, click, 2400) - click)).toBeLessThanOrEqual(5);
     rmSync(path);
     await expect(stream.download()).resolves.toBe(path);
+  });
+
+  it('is no MP4 at all rather than one that is too short', async () => {
+    const removed = stream.mediaFile('segment-00003.m4s') as string;
+    rmSync(join(folder, 'talk.mp4'), { force: true });
+    rmSync(removed);
+    const again = await freshDownload();
+    expect(again).toMatchObject({ code: 'internal' });
+    expect(existsSync(join(folder, 'talk.mp4'))).toBe(false);
+    writeFileSync(removed, segments[2]);
+    expect(await freshDownload()).toBe(join(folder, 'talk.mp4'));
+
+    function freshDownload() {
+      const names = ['init.mp4', ...segments.map((_, i) => `segment-0000${i + 1}.m4s`)];
+      return new Download(join(folder, 'talk.mp4'))
+        .file(names.map((name) => join(folder, name)))
+        .catch((error) => error);
+    }
   });
 
   it('knows its own files only', () => {
