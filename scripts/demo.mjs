@@ -60,9 +60,10 @@ async function isHealthy() {
 
 /** Only where there is a desktop to open it on; a server has the printed address. */
 function openBrowser(url) {
-  const command = { darwin: 'open', linux: process.env.DISPLAY || process.env.WAYLAND_DISPLAY ? 'xdg-open' : undefined }[
-    process.platform
-  ];
+  const command = {
+    darwin: 'open',
+    linux: process.env.DISPLAY || process.env.WAYLAND_DISPLAY ? 'xdg-open' : undefined,
+  }[process.platform];
   if (!command) return;
   spawn(command, [url], { stdio: 'ignore', detached: true })
     .on('error', () => {})

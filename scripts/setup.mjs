@@ -4,9 +4,9 @@
 //   node scripts/setup.mjs               what running the service needs
 //   node scripts/setup.mjs --for-tests   the same; the tests need nothing more
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { createHash } from 'node:crypto';
 
 const root = resolve(import.meta.dirname, '..');
 
@@ -34,7 +34,9 @@ function checkNode() {
 
 /** Packages are installed when the lock file changed since the last time. */
 function installPackages() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = join(root, 'node_modules', '.facecast-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   run('npm', ['ci', '--no-audit'], 'installing the packages of package-lock.json');
@@ -62,7 +64,9 @@ function newest(path) {
 }
 
 function build() {
-  const clients = ['facecast-client.ts', 'talk.ts', 'tsconfig.json'].map((name) => join(root, 'clients/typescript', name));
+  const clients = ['facecast-client.ts', 'talk.ts', 'tsconfig.json'].map((name) =>
+    join(root, 'clients/typescript', name),
+  );
   const sources = [join(root, 'src'), join(root, 'tsconfig.json'), ...clients];
   const built = ['dist/main.js', 'clients/typescript/dist/talk.js'].map((name) => join(root, name));
   const oldest = Math.min(...built.map((path) => (existsSync(path) ? statSync(path).mtimeMs : 0)));

@@ -205,12 +205,12 @@ describe('speech', () => {
     await api.feed(id, { bytes: good }, { chunk_index: 0 });
     for (const [what, audio] of bad) {
       const answer = await api.feed(id, audio(), { chunk_index: 1 });
-      expect({ what, ...answer }).toMatchObject({ what, ...problem(400, 'invalid_audio', /^audio_chunk: /) });
+      expect({ what, ...answer }).toMatchObject({ what, ...problem(400, 'invalid_audio', /^audio_chunk\b/) });
     }
     const missing = await api.feed(id, undefined);
-    expect(missing).toMatchObject(problem(400, 'missing_file', /^audio_chunk: /));
+    expect(missing).toMatchObject(problem(400, 'missing_file', /^audio_chunk\b/));
     const large = await api.feed(id, { bytes: Buffer.alloc(10 * 1024 * 1024 + 1) });
-    expect(large).toMatchObject(problem(413, 'audio_too_large', /^audio_chunk: /));
+    expect(large).toMatchObject(problem(413, 'audio_too_large', /^audio_chunk\b/));
 
     await api.feed(id, { bytes: good }, { chunk_index: 1, is_final_chunk: true });
     const { total_frames_generated: frames } = await api.complete(id);
