@@ -41,6 +41,7 @@ export class Encoder {
   #outputs: EncoderOutput[] = [];
   #framesWritten = 0;
   #samplesWritten = 0;
+  #started = false;
   #primed = false;
   #ending = false;
   #closed = false;
@@ -149,8 +150,6 @@ export class Encoder {
     if (this.#started) await this.#exited;
     await rm(this.#folder, { recursive: true, force: true });
   }
-
-  #started = false;
 
   async #start(): Promise<void> {
     const sockets = {
