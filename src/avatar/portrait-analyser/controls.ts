@@ -74,14 +74,16 @@ export function expressionFields(
   const lipDepth = canonical(face, POINT.lowerLipOuterMiddle)[2];
   eachNode(grid, (x, y, node) => {
     const forward = clamp((face.earDepth - head.nodes[node * 3 + 2]) / (face.earDepth - lipDepth), 0, 1.15);
-    const [upper, lower] = mouthMotion(mouth, x, y, forward);
-    const brows = eyes.map((eye) => eyeMotion(eye, x, y));
+    const around = mouthReach(mouth, x, y);
+    const mouths = around > 0 ? mouthMotion(mouth, x, y, forward) : [];
+    const brows = eyes.filter((eye) => nearEye(eye, x, y)).map((eye) => eyeMotion(eye, x, y));
     CONTROLS.forEach((control, k) => {
       const at = k * 4 * nodes + node;
-      for (const [layer, motion] of [upper, lower].entries()) {
-        const [dx, dy] = motion[control];
-        fields[at + 2 * layer * nodes] = (dx * mouth.across[0] + dy * mouth.down[0]) * scale;
-        fields[at + (2 * layer + 1) * nodes] = (dx * mouth.across[1] + dy * mouth.down[1]) * scale;
+      for (let layer = 0; layer < mouths.length; layer++) {
+        const [dx, dy] = mouths[layer][control];
+        const strength = around * scale;
+        fields[at + 2 * layer * nodes] = (dx * mouth.across[0] + dy * mouth.down[0]) * strength;
+        fields[at + (2 * layer + 1) * nodes] = (dx * mouth.across[1] + dy * mouth.down[1]) * strength;
       }
       for (const brow of brows) {
         const [dx, dy] = brow[control] ?? [0, 0];
@@ -91,6 +93,18 @@ export function expressionFields(
     });
   });
   return fields;
+}
+
+/** 1 around the mouth, 0 where speech moves nothing: ears, forehead, under the neck. */
+function mouthReach(mouth: MouthFrame, x: number, y: number): number {
+  const [u, v] = inMouth(mouth, x, y);
+  const aside = Math.abs(u) / mouth.unit;
+  const down = v / mouth.unit;
+  return (
+    (1 - smoothstep(0.75, 1.05, aside)) *
+    smoothstep(-0.85, -0.55, down) *
+    (1 - smoothstep(mouth.chin + 0.25, mouth.chin + 0.5, down))
+  );
 }
 
 function mouthMotion(mouth: MouthFrame, x: number, y: number, forward: number): [Motion, Motion] {
@@ -216,6 +230,11 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     browDown: [0, 0],
     squint: [0, 0],
   };
+}
+
+function nearEye(eye: EyeFrame, x: number, y: number): boolean {
+  const [u, v] = inEye(eye, x, y);
+  return Math.max(Math.abs(u), Math.abs(v)) < eye.unit;
 }
 
 /** Brows and the lower lid, as picture-plane displacements in u. */

@@ -1,7 +1,10 @@
 import { LANDMARK_COUNT, POINT } from './landmark-sets.js';
+import { clamp } from './math.js';
 
 /** Below this an outer-eye distance carries no features worth moving; degenerate meshes are treated as this big. */
 const SMALLEST_UNIT_PX = 10;
+/** Above this the face is larger than the picture; the layers' memory is bounded by it. */
+const LARGEST_UNIT_PX = 320;
 
 /**
  * The head's own coordinate system. x runs from eye to eye, y down the face, z away from the camera; the origin lies
@@ -54,7 +57,7 @@ export function fitFaceFrame(landmarks: Float32Array, width: number, height: num
     [0, 1, 2].map((k) => points[to * 3 + k] - points[from * 3 + k]);
   let x = vector(POINT.outerEyeRight, POINT.outerEyeLeft);
   const measured = Math.hypot(...x);
-  const unit = Math.max(measured, SMALLEST_UNIT_PX);
+  const unit = clamp(measured, SMALLEST_UNIT_PX, LARGEST_UNIT_PX);
   x = measured > 1e-3 ? x.map((v) => v / measured) : [1, 0, 0];
   let y = vector(POINT.chin, POINT.foreheadTop);
   const along = dot(x, y);

@@ -1,7 +1,7 @@
 /** Small scalar functions the geometry is written in. */
 
 export function clamp(value: number, low: number, high: number): number {
-  return value < low ? low : value > high ? high : value;
+  return Math.min(Math.max(value, low), high);
 }
 
 export function mix(a: number, b: number, t: number): number {

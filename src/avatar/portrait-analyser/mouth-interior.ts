@@ -47,6 +47,8 @@ export function drawInterior(photo: Photo, face: FaceFrame, mouth: MouthFrame, r
     for (let column = 0; column < jaw.width; column++) {
       const at = row * jaw.width + column;
       const [u, v] = inMouth(mouth, rect.x0 + column, rect.y0 + row);
+      // What the lips can never uncover stays as it is in the arrays: black, no teeth.
+      if (Math.abs(alongMouth(mouth, u)) > 1.5 || v < -0.25 * mouth.unit || v > 0.5 * mouth.unit) continue;
       const x = u / mm;
       jaw.rgb.set(jawColour(x, (v - slope * u - line - jawRest) / mm, mm, palette), at * 3);
       const arch = clamp(1 - (x / 27) ** 2, 0, 1);

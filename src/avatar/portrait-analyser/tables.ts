@@ -77,7 +77,8 @@ function enlarge(plane: Float32Array, width: number, height: number): Uint8Array
     const b = row * wide;
     const c = Math.min(row + 1, height - 1) * wide;
     const d = Math.min(row + 2, height - 1) * wide;
-    for (let phase = 0; phase < 3; phase++) {
+    for (let x = 0, to = row * TABLE_SCALE * wide; x < wide; x++) out[to + x] = rows[b + x];
+    for (let phase = 1; phase < 3; phase++) {
       const [ta, tb, tc, td] = taps[phase];
       const to = (row * TABLE_SCALE + phase) * wide;
       for (let x = 0; x < wide; x++) {
