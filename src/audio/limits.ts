@@ -20,7 +20,7 @@ export function invalidAudio(problem: string, cause?: unknown): AppError {
 export function checkSampleRate(sampleRate: number): void {
   if (!Number.isInteger(sampleRate) || sampleRate < MIN_SAMPLE_RATE || sampleRate > MAX_SAMPLE_RATE) {
     throw invalidAudio(
-      `has a sample rate of ${sampleRate} Hz; allowed are ${MIN_SAMPLE_RATE} to ${MAX_SAMPLE_RATE} Hz.`,
+      `has a sample rate of ${Number.isNaN(sampleRate) ? 'no number of' : sampleRate} Hz; allowed are ${MIN_SAMPLE_RATE} to ${MAX_SAMPLE_RATE} Hz.`,
     );
   }
 }

@@ -145,7 +145,7 @@ describe('headerless PCM', () => {
     await expectInvalid(pcm, /no format.*audio\/L16/, { contentType: 'application/octet-stream' });
     await expectInvalid(pcm.subarray(1), /odd number/, { fileName: 'a.pcm' });
     await expectInvalid(pcm, /2 channels/, { contentType: 'audio/L16;channels=2' });
-    await expectInvalid(pcm, /NaN Hz/, { contentType: 'audio/L16;rate=fast' });
+    await expectInvalid(pcm, /no number of Hz/, { contentType: 'audio/L16;rate=fast' });
     await expectInvalid(pcm, /400 Hz/, { contentType: 'audio/L16;rate=400' });
     await expectInvalid(Buffer.alloc(9_700_000), /too long/, { fileName: 'a.raw', sampleRate: 8000 });
   });
