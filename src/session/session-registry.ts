@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as newUuid } from 'uuid';
 import type { AvatarEngine, AvatarOptions } from '../avatar/engine.js';
 import { decodePortrait } from '../avatar/portrait.js';
@@ -10,6 +11,7 @@ import { SpeechInput } from './speech-input.js';
 
 /** One IDR frame, and so one segment, every second. */
 const SEGMENT_SECONDS = 1;
+const LINGER_SECONDS = 3;
 
 export interface RegistryOptions {
   readonly engine: AvatarEngine;
@@ -36,8 +38,9 @@ export interface NewSession {
 export class SessionRegistry {
   readonly #options: RegistryOptions;
   readonly #sessions = new Map<string, Session>();
-  /** Ids of sessions that are being opened: taken, but not to be found yet. */
-  readonly #opening = new Set<string>();
+  /** Ids of sessions that are being opened or closed: taken, but not to be found. */
+  readonly #changing = new Set<string>();
+  #opening = 0;
   readonly #sweep: NodeJS.Timeout;
   #draining = false;
 
@@ -85,7 +88,8 @@ export class SessionRegistry {
   async open(request: NewSession): Promise<{ session: Session; warnings: readonly string[] }> {
     const { id = newUuid() } = request;
     this.#admit(id);
-    this.#opening.add(id);
+    this.#changing.add(id);
+    this.#opening++;
     const opened: { close(): unknown }[] = [];
     try {
       const { engine, hlsDirectory, maxQueuedSeconds, logger } = this.#options;
@@ -110,7 +114,7 @@ export class SessionRegistry {
         logger: sessionLogger,
         onError: (error) => session?.fail(error),
       });
-      session = new Session({ id, avatar, input, stream, fps, maxQueuedSeconds, logger: sessionLogger });
+      session = new Session({ id, avatar, input, stream, maxQueuedSeconds, logger: sessionLogger });
       this.#sessions.set(id, session);
       sessionLogger.info({ sessions: this.#sessions.size }, 'session opened');
       return { session, warnings: avatar.warnings };
@@ -118,7 +122,8 @@ export class SessionRegistry {
       for (const part of opened.reverse()) await part.close();
       throw error;
     } finally {
-      this.#opening.delete(id);
+      this.#changing.delete(id);
+      this.#opening--;
     }
   }
 
@@ -126,7 +131,12 @@ export class SessionRegistry {
   async delete(id: string): Promise<void> {
     const session = this.get(id);
     this.#sessions.delete(id);
-    await session.close({ removeFiles: true });
+    this.#changing.add(id);
+    try {
+      await session.close({ removeFiles: true });
+    } finally {
+      this.#changing.delete(id);
+    }
     this.#options.logger.info({ session: id, sessions: this.#sessions.size }, 'session closed');
   }
 
@@ -138,27 +148,31 @@ export class SessionRegistry {
     this.#draining = true;
     clearInterval(this.#sweep);
     const sessions = [...this.#sessions.values()];
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, seconds * 1000);
-    });
-    const finished = Promise.allSettled(sessions.map((session) => session.finish()));
-    await Promise.race([finished, timeout]);
-    clearTimeout(timer);
+    const busy = sessions.filter((session) => !session.over);
+    const timeout = new AbortController();
+    const finished = Promise.allSettled(busy.map((session) => session.finish()));
+    await Promise.race([
+      // Viewers get a moment to fetch the ends of their talks.
+      finished.then(() => sleep(busy.length > 0 ? LINGER_SECONDS * 1000 : 0, undefined, timeout)),
+      sleep(seconds * 1000, undefined, timeout),
+    ]);
+    timeout.abort();
     await Promise.allSettled(sessions.map((session) => session.close({ removeFiles: false })));
     this.#sessions.clear();
   }
 
   #admit(id: string): void {
     if (this.#draining) throw new AppError('draining', 'The service is shutting down.', { retryAfterSeconds: 10 });
-    if (this.#sessions.has(id) || this.#opening.has(id)) {
+    if (this.#sessions.has(id) || this.#changing.has(id)) {
       throw new AppError(
         'session_exists',
         'session_id: this id is in use. Delete that session first or choose another id.',
       );
     }
     const { maxSessions } = this.#options;
-    if (this.#sessions.size + this.#opening.size >= maxSessions) {
+    // A talk that is over holds files, but neither a model nor an encoder: it takes nobody's place.
+    const busy = [...this.#sessions.values()].filter((session) => !session.over).length;
+    if (busy + this.#opening >= maxSessions) {
       throw new AppError(
         'too_many_sessions',
         `All ${maxSessions} sessions are in use; delete one or try again later.`,

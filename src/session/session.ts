@@ -3,7 +3,7 @@ import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { Logger } from '../log.js';
 import { FeedOrder } from './feed-order.js';
-import { type SpeechFile, type SpeechInput, STREAM_SAMPLE_RATE } from './speech-input.js';
+import type { SpeechFile, SpeechInput } from './speech-input.js';
 
 /** `waiting_for_audio` and `processing` alternate; `complete` and `error` are final. */
 export type SessionState = 'waiting_for_audio' | 'processing' | 'complete' | 'error';
@@ -18,7 +18,6 @@ export interface SessionParts {
   readonly avatar: Avatar;
   readonly input: SpeechInput;
   readonly stream: HlsStream;
-  readonly fps: number;
   readonly maxQueuedSeconds: number;
   readonly logger: Logger;
 }
@@ -45,7 +44,6 @@ export class Session {
   readonly stream: HlsStream;
   readonly #avatar: Avatar;
   readonly #input: SpeechInput;
-  readonly #fps: number;
   readonly #maxQueuedSeconds: number;
   readonly #logger: Logger;
   readonly #order = new FeedOrder(GAP_SECONDS);
@@ -67,13 +65,17 @@ export class Session {
     this.stream = parts.stream;
     this.#avatar = parts.avatar;
     this.#input = parts.input;
-    this.#fps = parts.fps;
     this.#maxQueuedSeconds = parts.maxQueuedSeconds;
     this.#logger = parts.logger;
   }
 
   get state(): SessionState {
     return this.#state;
+  }
+
+  /** No more frames will come. */
+  get over(): boolean {
+    return this.#closed || this.#state === 'error' || this.#state === 'complete';
   }
 
   /** What ended the session in state `error`, in words for the caller. */
@@ -111,14 +113,20 @@ export class Session {
       this.#refuseIfOver();
       const pcm = audio && (await this.#input.decode(audio));
       this.#refuseIfOver();
-      if (pcm) {
-        this.#refuseIfLagging(pcm.samples.length / pcm.sampleRate);
-        await this.#input.push(pcm);
-      }
-      if (final) {
-        this.#finalChunkSeen = true;
-        await this.#input.finish();
-        this.#inputFinished = true;
+      try {
+        if (pcm) {
+          this.#refuseIfLagging(pcm.samples.length / pcm.sampleRate);
+          await this.#input.push(pcm);
+        }
+        if (final) {
+          this.#finalChunkSeen = true;
+          await this.#input.finish();
+          this.#inputFinished = true;
+        }
+      } catch (error) {
+        // A session that ends takes its resamplers away from under a chunk.
+        this.#refuseIfOver();
+        throw error;
       }
       this.touch();
       this.#proceed();
@@ -128,33 +136,37 @@ export class Session {
 
   /** Ends the talk after what has been accepted, as a final chunk would, and waits for its last frame. */
   async finish(): Promise<void> {
-    if (!this.#finalChunkSeen && !this.#over) {
+    if (!this.#finalChunkSeen && !this.over) {
       await this.feed({ audio: undefined, index: undefined, final: true });
     }
-    await this.#work;
+    while (this.#work) await this.#work;
   }
 
-  /** Ends the session now and frees everything it holds. */
+  /** Ends the session now and frees everything it holds. Idempotent. */
   async close({ removeFiles }: { removeFiles: boolean }): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#order.close();
     await this.stream.close({ removeFiles });
-    await this.#work;
-    this.#input.close();
-    await this.#avatar.close();
+    while (this.#work) await this.#work;
+    await this.#freeMakers();
   }
 
   /** Ends the session because its encoder or its avatar failed; the reason shows in its status. */
   fail(reason: unknown): void {
-    if (this.#over) return;
+    if (this.over) return;
     this.#error = AppError.from(reason);
     this.#state = 'error';
     this.#logger.error({ err: this.#error, cause: this.#error.cause }, 'session failed');
+    // What has been rendered stays to be seen, and players learn that no more will come.
+    this.stream.finish().catch(() => undefined);
+    this.#freeMakers().catch((err) => this.#logger.warn({ err }, 'avatar not closed cleanly'));
   }
 
-  get #over(): boolean {
-    return this.#closed || this.#state === 'error' || this.#state === 'complete';
+  /** Lets go of what makes frames: a talk that is over is only its stream. */
+  async #freeMakers(): Promise<void> {
+    this.#input.close();
+    await this.#avatar.close();
   }
 
   #refuseIfOver(): void {
@@ -183,51 +195,43 @@ export class Session {
       .catch((error) => this.fail(error))
       .finally(() => {
         this.#work = undefined;
-        if (this.#more && !this.#over) this.#proceed();
+        if (this.#more && !this.over) this.#proceed();
       });
   }
 
   async #run(): Promise<void> {
-    while (this.#more && !this.#over) {
+    while (this.#more && !this.over) {
       this.#more = false;
-      for (let window = this.#input.next(); window && !this.#over; window = this.#input.next()) {
+      for (let window = this.#input.next(); window && !this.over; window = this.#input.next()) {
         this.#state = 'processing';
         await this.#speak(await this.#avatar.generateMotion(window));
       }
     }
-    if (this.#over) return;
+    if (this.over) return;
     if (!this.#inputFinished) {
       this.#state = 'waiting_for_audio';
       return;
     }
     await this.stream.finish();
-    if (this.#over) return;
+    if (this.over) return;
     this.#state = 'complete';
     this.#logger.info({ frames: this.#framesGenerated }, 'talk complete');
+    await this.#freeMakers();
   }
 
   /** Renders motion a few frames at a time and hands them on with their sound. */
   async #speak(motion: Motion): Promise<void> {
     const width = motion.tokens.length / motion.frames;
-    for (let at = 0; at < motion.frames && !this.#over; at += RENDER_BATCH) {
+    for (let at = 0; at < motion.frames && !this.over; at += RENDER_BATCH) {
       const frames = Math.min(RENDER_BATCH, motion.frames - at);
       const tokens = motion.tokens.slice(at * width, (at + frames) * width);
-      const pictures = await this.#avatar.render({ startFrame: motion.startFrame + at, frames, tokens });
-      if (this.#over) return;
-      this.stream.writeSound(this.#soundOf(frames));
+      const startFrame = motion.startFrame + at;
+      const pictures = await this.#avatar.render({ startFrame, frames, tokens });
+      if (this.over) return;
+      this.stream.writeSound(this.#input.soundOf(startFrame, frames));
       this.stream.writeFrames(pictures, frames);
       this.#framesGenerated += frames;
       await this.stream.drained();
     }
-  }
-
-  /** The sound under the next frames; silence fills up the talk's last frame. */
-  #soundOf(frames: number): Float32Array {
-    const wanted = (frames * STREAM_SAMPLE_RATE) / this.#fps;
-    const sound = this.#input.sound.take(wanted);
-    if (sound.length === wanted) return sound;
-    const padded = new Float32Array(wanted);
-    padded.set(sound);
-    return padded;
   }
 }

@@ -1,12 +1,16 @@
-import { AudioChunkBuffer, type AudioWindow } from '../audio/audio-chunk-buffer.js';
+import {
+  AudioChunkBuffer,
+  type AudioWindow,
+  FRAMES_PER_SECOND,
+  MODEL_SAMPLE_RATE,
+} from '../audio/audio-chunk-buffer.js';
 import { decodeAudioChunk, type PcmAudio } from '../audio/decode.js';
 import { Resampler } from '../audio/resampler.js';
-import { SoundQueue } from './sound-queue.js';
+import { SampleQueue } from '../audio/sample-queue.js';
 
-/** Rate at which models hear. */
-export const MODEL_SAMPLE_RATE = 16000;
-/** Rate of the sound in the stream. */
-export const STREAM_SAMPLE_RATE = 48000;
+/** Rate of the sound in the stream, Hz. */
+const STREAM_SAMPLE_RATE = 48000;
+const SOUND_PER_FRAME = STREAM_SAMPLE_RATE / FRAMES_PER_SECOND;
 
 /** A file of speech as it was uploaded. */
 export interface SpeechFile {
@@ -30,7 +34,7 @@ export interface SpeechInputOptions {
  */
 export class SpeechInput {
   readonly windows: AudioChunkBuffer;
-  readonly sound = new SoundQueue();
+  readonly #sound = new SampleQueue();
   readonly #sampleRate: number;
   readonly #forModel: Resampler;
   readonly #forStream: Resampler;
@@ -64,19 +68,30 @@ export class SpeechInput {
     const forModel = await this.#forModel.push(samples, sampleRate);
     const forStream = await this.#forStream.push(samples, sampleRate);
     // The sound first: whoever sees a window finds its sound in the queue.
-    this.sound.push(forStream);
+    this.#sound.append(forStream);
     this.windows.push(forModel);
   }
 
   /** No more speech will come: lets out what the resamplers and the last window hold. */
   async finish(): Promise<void> {
-    this.sound.push(await this.#forStream.flush());
+    this.#sound.append(await this.#forStream.flush());
     this.windows.push(await this.#forModel.flush());
     this.windows.finish();
   }
 
   next(): AudioWindow | undefined {
     return this.windows.next();
+  }
+
+  /**
+   * The sound under some frames, 1920 samples a frame; silence behind the end of the speech. Asked for once, in order:
+   * what lies before is forgotten.
+   */
+  soundOf(startFrame: number, frames: number): Float32Array {
+    const end = (startFrame + frames) * SOUND_PER_FRAME;
+    const sound = this.#sound.read(startFrame * SOUND_PER_FRAME, end);
+    this.#sound.forgetBefore(end);
+    return sound;
   }
 
   close(): void {
