@@ -1,7 +1,6 @@
 /**
  * The service's stable error codes, and four of the client's own: `network` (no answer), `timeout` (no answer in time),
- * `bad_response` (an answer that is not this service's) and
- * `session_failed` (the talk ended with an error).
+ * `bad_response` (an answer that is not this service's) and `session_failed` (the talk ended with an error).
  */
 export type FacecastErrorCode =
   | 'invalid_parameter'

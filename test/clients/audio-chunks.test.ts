@@ -105,6 +105,6 @@ describe('cutRecording', () => {
     await expect(cutRecording(large, { chunkSeconds: 300, pcmSampleRate: 48000 })).rejects.toMatchObject({
       code: 'audio_too_large',
     });
-    expect((await cutRecording(large, { chunkSeconds: 30, pcmSampleRate: 48000 })).chunks).toHaveLength(4);
+    expect((await cutRecording(large, { chunkSeconds: 30, pcmSampleRate: 48000 })).chunks).toHaveLength(5);
   });
 });
