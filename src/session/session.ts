@@ -10,6 +10,8 @@ export type SessionState = 'waiting_for_audio' | 'processing' | 'complete' | 'er
 
 /** Frames rendered per call: few enough that the sessions of one inference thread take turns quickly. */
 const RENDER_BATCH = 5;
+/** Frames that the sound runs ahead of the picture: FFmpeg lets a frame out when it knows the sound around it. */
+const SOUND_LEAD = 5;
 /** How long a chunk that came early waits for the ones before it. */
 const GAP_SECONDS = 10;
 
@@ -228,7 +230,7 @@ export class Session {
       const startFrame = motion.startFrame + at;
       const pictures = await this.#avatar.render({ startFrame, frames, tokens });
       if (this.over) return;
-      this.stream.writeSound(this.#input.soundOf(startFrame, frames));
+      this.stream.writeSound(this.#input.takeSound(startFrame + frames, SOUND_LEAD));
       this.stream.writeFrames(pictures, frames);
       this.#framesGenerated += frames;
       await this.stream.drained();

@@ -35,6 +35,7 @@ export interface SpeechInputOptions {
 export class SpeechInput {
   readonly windows: AudioChunkBuffer;
   readonly #sound = new SampleQueue();
+  #soundTaken = 0;
   readonly #sampleRate: number;
   readonly #forModel: Resampler;
   readonly #forStream: Resampler;
@@ -84,13 +85,15 @@ export class SpeechInput {
   }
 
   /**
-   * The sound under some frames, 1920 samples a frame; silence behind the end of the speech. Asked for once, in order:
-   * what lies before is forgotten.
+   * The sound that was not taken yet, up to a frame's start: silence behind the end of the speech. Where more is known, up
+   * to `ahead` frames more come along.
    */
-  soundOf(startFrame: number, frames: number): Float32Array {
-    const end = (startFrame + frames) * SOUND_PER_FRAME;
-    const sound = this.#sound.read(startFrame * SOUND_PER_FRAME, end);
-    this.#sound.forgetBefore(end);
+  takeSound(untilFrame: number, ahead: number): Float32Array {
+    const known = Math.floor(this.#sound.end / SOUND_PER_FRAME);
+    const end = Math.max(untilFrame, Math.min(untilFrame + ahead, known)) * SOUND_PER_FRAME;
+    const sound = this.#sound.read(this.#soundTaken, Math.max(end, this.#soundTaken));
+    this.#soundTaken += sound.length;
+    this.#sound.forgetBefore(this.#soundTaken);
     return sound;
   }
 
