@@ -39,12 +39,13 @@ it('a killed FFmpeg ends its own session with an error and no other', async () =
 });
 
 it('an idle session goes by itself; one that is watched stays', async () => {
-  await start({ idleMinutes: 1 / 60 });
+  // Long enough for a slow machine to open two sessions, short enough to wait for.
+  await start({ idleMinutes: 5 / 60 });
   const [idle, watched] = [await api.open(samplePortrait), await api.open(samplePortrait)];
   for (const id of [idle, watched]) await api.feed(id, { bytes: speech }, { is_final_chunk: true });
   for (const id of [idle, watched]) await api.complete(id);
-  for (let i = 0; i < 25; i++) {
-    await sleep(100);
+  for (let i = 0; i < 40; i++) {
+    await sleep(200);
     expect((await api.get(`/hls/${watched}/playlist.m3u8`)).status).toBe(200);
   }
   expect((await api.status(idle)).body.code).toBe('session_not_found');
