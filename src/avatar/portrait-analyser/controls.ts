@@ -1,8 +1,9 @@
 import { type EyeFrame, inEye } from './eye-frame.js';
 import type { FaceFrame } from './face-frame.js';
 import { canonical } from './face-frame.js';
+import { FaceOutline } from './face-outline.js';
 import { POINT } from './landmark-sets.js';
-import { bell, clamp, mix, smoothstep } from './math.js';
+import { abs, bell, clamp, max, min, mix, sign, smoothstep } from './math.js';
 import { alongMouth, inMouth, type MouthFrame } from './mouth-frame.js';
 import type { HeadShape } from './pose-field.js';
 import { eachNode, GRID_NODES, gridUnitsPerPixel, type WarpGrid } from './warp-grid.js';
@@ -72,9 +73,10 @@ export function expressionFields(
   const fields = new Float32Array(CONTROLS.length * 4 * nodes);
   const scale = face.unit * gridUnitsPerPixel(grid);
   const lipDepth = canonical(face, POINT.lowerLipOuterMiddle)[2];
+  const outline = new FaceOutline(face);
   eachNode(grid, (x, y, node) => {
     const forward = clamp((face.earDepth - head.nodes[node * 3 + 2]) / (face.earDepth - lipDepth), 0, 1.15);
-    const around = mouthReach(mouth, x, y);
+    const around = mouthReach(mouth, x, y) * outline.share(x, y);
     const mouths = around > 0 ? mouthMotion(mouth, x, y, forward) : [];
     const brows = eyes.filter((eye) => nearEye(eye, x, y)).map((eye) => eyeMotion(eye, x, y));
     CONTROLS.forEach((control, k) => {
@@ -98,7 +100,7 @@ export function expressionFields(
 /** 1 around the mouth, 0 where speech moves nothing: ears, forehead, under the neck. */
 function mouthReach(mouth: MouthFrame, x: number, y: number): number {
   const [u, v] = inMouth(mouth, x, y);
-  const aside = Math.abs(u) / mouth.unit;
+  const aside = abs(u) / mouth.unit;
   const down = v / mouth.unit;
   return (
     (1 - smoothstep(0.75, 1.05, aside)) *
@@ -115,20 +117,20 @@ function mouthMotion(mouth: MouthFrame, x: number, y: number, forward: number): 
   const lowerEdge = mouth.lowerInner(u);
   const shared = {
     s,
-    reach: Math.abs(s),
+    reach: abs(s),
     y: v / unit,
     half: (u < 0 ? mouth.left : mouth.right) / unit,
-    gap: mouth.open && Math.abs(s) < 1 ? Math.max(0, lowerEdge - upperEdge) / unit : 0,
+    gap: mouth.open && abs(s) < 1 ? max(0, lowerEdge - upperEdge) / unit : 0,
     forward,
   };
   const upper = upperMotion(mouth, {
     ...shared,
-    into: Math.max(0, upperEdge - v) / unit,
+    into: max(0, upperEdge - v) / unit,
     thickness: (upperEdge - mouth.upperOuter(u)) / unit,
   });
   const lower = lowerMotion(mouth, {
     ...shared,
-    into: Math.max(0, v - lowerEdge) / unit,
+    into: max(0, v - lowerEdge) / unit,
     thickness: (mouth.lowerOuter(u) - lowerEdge) / unit,
   });
   // Beside the corners there is one skin: both layers run into a mean that turns from one to the other at lip height.
@@ -166,16 +168,16 @@ function commonMotion(p: MouthPoint): {
 
 /** A lip-thickness motion: grows through the lip and dies out in the skin behind it. */
 function throughLip(p: MouthPoint): number {
-  return Math.min(p.into, p.thickness) * bell((Math.max(0, p.into - p.thickness) / 0.07) ** 2);
+  return min(p.into, p.thickness) * bell((max(0, p.into - p.thickness) / 0.07) ** 2);
 }
 
 function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
   const { pull, near } = commonMotion(p);
-  const inner = Math.max(0, 1 - p.reach * p.reach);
+  const inner = max(0, 1 - p.reach * p.reach);
   const toChin = smoothstep(0.1, mouth.chin - 0.05, p.y);
   const share = jawShare(mouth, p);
   const lip = p.reach < 1 ? 0.36 + 0.64 * inner ** 0.85 : 0.36;
-  const cornered = Math.min(share, 0.36 + 0.5 * smoothstep(0, mouth.chin, p.y));
+  const cornered = min(share, 0.36 + 0.5 * smoothstep(0, mouth.chin, p.y));
   const drop = mix(mix(lip, share, toChin), cornered, smoothstep(0.9, 1.15, p.reach));
   const v = throughLip(p);
   const skin = 1 - 0.8 * smoothstep(0.15, mouth.chin, p.y);
@@ -186,17 +188,17 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
   const closeChin = closing * 0.75 * share * (1 - 0.5 * smoothstep(0.8, 1.2, p.reach)) * smoothstep(-0.05, 0.15, p.y);
   const tongueOfSkin = 1 - smoothstep(mouth.chin, mouth.chin + 0.3, p.y);
   return {
-    jaw: [-Math.sign(p.s) * Math.min(p.reach, 1) * 0.1 * JAW_DROP * near(1.6), JAW_DROP * drop],
+    jaw: [-sign(p.s) * min(p.reach, 1) * 0.1 * JAW_DROP * near(1), JAW_DROP * drop],
     closeUpper: [0, 0],
     closeLower: [0, -mix(closeLip, closeChin, smoothstep(0, 0.14, p.into - p.thickness)) * (p.reach < 1 ? 1 : 1)],
     pucker: [pull(-0.46, 1.5), 0.16 * v],
     funnel: [pull(-0.28, 1.5), 0.28 * v * inner],
-    stretch: [pull(0.24, 1.5), -0.16 * v - 0.012 * near(2) * Math.min(p.reach, 1.6)],
-    smile: [pull(0.22, 1.8), -0.06 * Math.min(p.reach, 1) ** 1.5 * near(2.6) - 0.18 * v],
+    stretch: [pull(0.24, 1.5), -0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
+    smile: [pull(0.22, 1.8), -0.06 * min(p.reach, 1) ** 1.5 * near(2.6) - 0.18 * v],
     upperUp: [0, 0],
-    lowerDown: [0, LIP_LIFT * Math.max(0, 1 - p.reach ** 2.2) * belowLip * tongueOfSkin],
+    lowerDown: [0, LIP_LIFT * max(0, 1 - p.reach ** 2.2) * belowLip * tongueOfSkin],
     press: [pull(0.03, 1.5), -0.42 * v],
-    tuck: [0, -0.32 * v - 0.03 * inner * bell((Math.max(0, p.into - p.thickness) / 0.1) ** 2)],
+    tuck: [0, -0.32 * v - 0.03 * inner * bell((max(0, p.into - p.thickness) / 0.1) ** 2)],
     browUp: [0, 0],
     browDown: [0, 0],
     squint: [0, 0],
@@ -206,23 +208,23 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
 function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
   const { pull, near } = commonMotion(p);
   const share = jawShare(mouth, p);
-  const inner = Math.max(0, 1 - p.reach * p.reach);
+  const inner = max(0, 1 - p.reach * p.reach);
   const lipwards = smoothstep(mouth.noseBase, 0, p.y);
-  const cornered = Math.min(share, 0.36 + 0.5 * smoothstep(0, mouth.chin, p.y));
-  const drop = mix(0.36 * Math.min(p.reach, 1) ** 2.2 * lipwards, cornered, smoothstep(0.9, 1.15, p.reach));
+  const cornered = min(share, 0.36 + 0.5 * smoothstep(0, mouth.chin, p.y));
+  const drop = mix(0.36 * min(p.reach, 1) ** 2.2 * lipwards, cornered, smoothstep(0.9, 1.15, p.reach));
   const v = throughLip(p);
   const cheek = bell((p.reach * p.half - 0.36) ** 2 / 0.03 + (p.y + 0.42) ** 2 / 0.035);
-  const overNose = smoothstep(mouth.noseBase - 0.1, Math.min(-p.thickness, mouth.noseBase + 0.12), p.y);
+  const overNose = smoothstep(mouth.noseBase - 0.1, min(-p.thickness, mouth.noseBase + 0.12), p.y);
   const close = p.reach < 1 ? p.gap * UPPER_CLOSING_PART + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
   return {
-    jaw: [-Math.sign(p.s) * Math.min(p.reach, 1) * 0.1 * JAW_DROP * near(1.6), JAW_DROP * drop],
+    jaw: [-sign(p.s) * min(p.reach, 1) * 0.1 * JAW_DROP * near(1), JAW_DROP * drop],
     closeUpper: [0, close * lipwards * mix(1, 0.7, smoothstep(0, 0.05, p.into - p.thickness))],
     closeLower: [0, 0],
     pucker: [pull(-0.46, 1.5), -0.2 * v],
     funnel: [pull(-0.28, 1.5), -0.3 * v * inner],
-    stretch: [pull(0.24, 1.5), 0.16 * v - 0.012 * near(2) * Math.min(p.reach, 1.6)],
-    smile: [pull(0.22, 1.8), -0.06 * Math.min(p.reach, 1) ** 1.5 * near(2.6) + 0.18 * v - 0.03 * cheek],
-    upperUp: [0, -LIP_LIFT * Math.max(0, 1 - p.reach ** 2.5) * overNose],
+    stretch: [pull(0.24, 1.5), 0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
+    smile: [pull(0.22, 1.8), -0.06 * min(p.reach, 1) ** 1.5 * near(2.6) + 0.18 * v - 0.03 * cheek],
+    upperUp: [0, -LIP_LIFT * max(0, 1 - p.reach ** 2.5) * overNose],
     lowerDown: [0, 0],
     press: [pull(0.03, 1.5), 0.42 * v],
     tuck: [0, 0],
@@ -234,7 +236,7 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
 
 function nearEye(eye: EyeFrame, x: number, y: number): boolean {
   const [u, v] = inEye(eye, x, y);
-  return Math.max(Math.abs(u), Math.abs(v)) < eye.unit;
+  return max(abs(u), abs(v)) < eye.unit;
 }
 
 /** Brows and the lower lid, as picture-plane displacements in u. */
@@ -245,11 +247,11 @@ function eyeMotion(eye: EyeFrame, x: number, y: number): Partial<Record<Control,
   const lid = eye.upperLid(0) - 0.03 * unit;
   const brow =
     bell(((u - bu) / (0.26 * unit)) ** 2 + ((v - bv + 0.02 * unit) / (0.13 * unit)) ** 2) *
-    (v > bv ? 1 - smoothstep(bv, Math.max(lid, bv + 0.03 * unit), v) : 1);
+    (v > bv ? 1 - smoothstep(bv, max(lid, bv + 0.03 * unit), v) : 1);
   // A brow close to its eye may not rise faster than the skin between can stretch (the fields must stay invertible).
-  const rise = Math.min(0.075, (0.5 * Math.max(lid - bv, 0.03 * unit)) / unit);
+  const rise = min(0.075, (0.5 * max(lid - bv, 0.03 * unit)) / unit);
   const towardNose = (u * eye.noseSide) / unit;
-  const inner = bell((Math.max(0, 0.16 - towardNose) / 0.22) ** 2);
+  const inner = bell((max(0, 0.16 - towardNose) / 0.22) ** 2);
   const below = eye.lowerLid(0);
   const cheek =
     bell((u / (0.17 * unit)) ** 2 + ((v - below - 0.02 * unit) / (0.07 * unit)) ** 2) *

@@ -1,4 +1,4 @@
-import { clamp } from './math.js';
+import { ceil, clamp, floor, max } from './math.js';
 
 /** A function of one coordinate through given knots, linear between them and constant beyond the ends. */
 export class Curve {
@@ -33,12 +33,12 @@ export class Curve {
 
   /** The same function read from a dense table over [from, to]: for inner loops. */
   dense(from: number, to: number, step = 0.25): (position: number) => number {
-    const count = Math.max(2, Math.ceil((to - from) / step) + 1);
+    const count = max(2, ceil((to - from) / step) + 1);
     const table = new Float64Array(count);
     for (let i = 0; i < count; i++) table[i] = this.at(from + i * step);
     return (position) => {
       const at = clamp((position - from) / step, 0, count - 1.000001);
-      const i = Math.floor(at);
+      const i = floor(at);
       const t = at - i;
       return table[i] * (1 - t) + table[i + 1] * t;
     };

@@ -1,7 +1,7 @@
 import { Curve } from './curve.js';
 import { type FaceFrame, point2 } from './face-frame.js';
 import type { EyeLandmarks } from './landmark-sets.js';
-import { clamp } from './math.js';
+import { clamp, hypot, max, min } from './math.js';
 
 /** One eye's plane in the picture: `across` from its left to its right corner, `down` square to it; pixels. */
 export interface EyeFrame {
@@ -27,7 +27,7 @@ export function fitEyeFrame(face: FaceFrame, eye: EyeLandmarks, noseSide: 1 | -1
   const unit = face.unit;
   const [ax, ay] = point2(face, eye.upperLid[0]);
   const [bx, by] = point2(face, eye.upperLid[eye.upperLid.length - 1]);
-  const length = Math.hypot(bx - ax, by - ay);
+  const length = hypot(bx - ax, by - ay);
   const across: [number, number] = length > 0.05 * unit ? [(bx - ax) / length, (by - ay) / length] : [1, 0];
   const down: [number, number] = [-across[1], across[0]];
   const origin: [number, number] = [(ax + bx) / 2, (ay + by) / 2];
@@ -41,13 +41,13 @@ export function fitEyeFrame(face: FaceFrame, eye: EyeLandmarks, noseSide: 1 | -1
   const curve = (indices: readonly number[]) => new Curve(indices.map(toEye)).dense(-unit, unit);
   const upperLid = curve(eye.upperLid);
   const lowerRaw = curve(eye.lowerLid);
-  const lowerLid = (u: number) => Math.max(lowerRaw(u), upperLid(u));
+  const lowerLid = (u: number) => max(lowerRaw(u), upperLid(u));
   const browRaw = curve(eye.browLower);
-  const browLower = (u: number) => Math.min(browRaw(u), upperLid(u) - 0.05 * unit);
+  const browLower = (u: number) => min(browRaw(u), upperLid(u) - 0.05 * unit);
   const brow = [...eye.browLower, ...eye.browUpper].map(toEye);
   const mean = (k: 0 | 1) => brow.reduce((sum, p) => sum + p[k], 0) / brow.length;
   let height = 0;
-  for (let u = -half; u <= half; u += half / 16) height = Math.max(height, lowerLid(u) - upperLid(u));
+  for (let u = -half; u <= half; u += half / 16) height = max(height, lowerLid(u) - upperLid(u));
   return {
     origin,
     across,

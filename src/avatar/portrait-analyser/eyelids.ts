@@ -1,5 +1,5 @@
 import { type EyeFrame, fromEye, inEye } from './eye-frame.js';
-import { clamp, mix, smoothSequence, smoothstep } from './math.js';
+import { abs, clamp, floor, max, min, mix, smoothSequence, smoothstep } from './math.js';
 import { brightness, type Patch, type Photo, type Rect, type Rgb } from './photo.js';
 
 /** One eye's layers over its rectangle: the eyeball behind the opening, and the lid that closes over both. */
@@ -24,7 +24,7 @@ export function eyeRect(eye: EyeFrame, photo: Photo, margin = 0.1): Rect {
   const corners = [-half, half].flatMap((u) => [top, bottom].map((v) => fromEye(eye, u, v)));
   const xs = corners.map((corner) => corner[0]);
   const ys = corners.map((corner) => corner[1]);
-  return photo.clip({ x0: Math.min(...xs), y0: Math.min(...ys), x1: Math.max(...xs), y1: Math.max(...ys) });
+  return photo.clip({ x0: min(...xs), y0: min(...ys), x1: max(...xs), y1: max(...ys) });
 }
 
 /** Splits an eye into eyeball and lids. The lid does not exist in a photo of an open eye: it is painted from its skin. */
@@ -46,8 +46,8 @@ export function cutEye(photo: Photo, eye: EyeFrame, rect: Rect): EyeLayers {
       // The lids are followed a little past the landmarks' corners, where lashes still grow.
       const top = eye.upperLid(u / 1.06);
       const bottom = eye.lowerLid(u / 1.06);
-      const fromCorner = (1 - Math.abs(u) / half) * eye.half;
-      const hole = Math.min(v - top - 0.5, bottom - v - 0.5, fromCorner * 0.5);
+      const fromCorner = (1 - abs(u) / half) * eye.half;
+      const hole = min(v - top - 0.5, bottom - v - 0.5, fromCorner * 0.5);
       opening[at] = hole;
       const shut = shutLine(eye, u, top, bottom);
       aboveOpen[at] = top - v;
@@ -56,7 +56,7 @@ export function cutEye(photo: Photo, eye: EyeFrame, rect: Rect): EyeLayers {
       lidMask[at] =
         smoothstep(crease - 0.025 * unit, crease + 0.02 * unit, v) * smoothstep(-0.03 * unit, 0.03 * unit, fromCorner);
       if (hole < 1) {
-        const inside = Math.max(top + 1.5, Math.min(v, bottom - 1.5));
+        const inside = max(top + 1.5, min(v, bottom - 1.5));
         const [x, y] = fromEye(eye, clamp(u, -0.92 * half, 0.92 * half), inside);
         if (hole > -0.12 * unit) photo.sample(x, y, ball.rgb, at * 3);
       }
@@ -69,7 +69,7 @@ export function cutEye(photo: Photo, eye: EyeFrame, rect: Rect): EyeLayers {
 /** Where the upper lid's edge rests when shut: on the lower lid, which it covers by a hair so that nothing shines through. */
 function shutLine(eye: EyeFrame, u: number, top: number, bottom: number): number {
   const t = clamp(1 - (u / eye.half) ** 2, 0, 1);
-  return Math.max(top, bottom) + (0.004 + 0.008 * t) * eye.unit;
+  return max(top, bottom) + (0.004 + 0.008 * t) * eye.unit;
 }
 
 interface LidColours {
@@ -90,10 +90,10 @@ function lidColours(photo: Photo, eye: EyeFrame): LidColours {
     const u = ((i / (COLUMNS - 1)) * 2 - 1) * 1.1 * eye.half;
     const top = eye.upperLid(u);
     const bottom = eye.lowerLid(u);
-    const highest = Math.max(eye.browLower(u) + 0.02 * unit, top - 0.1 * unit);
-    upper.push(brightHalf(photo, eye, u, highest, Math.max(highest + 1, top - 0.035 * unit)));
+    const highest = max(eye.browLower(u) + 0.02 * unit, top - 0.1 * unit);
+    upper.push(brightHalf(photo, eye, u, highest, max(highest + 1, top - 0.035 * unit)));
     lower.push(brightHalf(photo, eye, u, bottom + 0.035 * unit, bottom + 0.085 * unit));
-    if (Math.abs(u) < 0.8 * eye.half) {
+    if (abs(u) < 0.8 * eye.half) {
       margin.push(photo.at(...fromEye(eye, u, top - 0.008 * unit)));
     }
   }
@@ -105,10 +105,10 @@ function lidColours(photo: Photo, eye: EyeFrame): LidColours {
 /** The darker part of the open lid's margin (lashes; on a statue just its shade), drawn toward the skin's own dark. */
 function lashColour(margin: Rgb[], skin: Rgb): Rgb {
   margin.sort((a, b) => brightness(a) - brightness(b));
-  const dark = margin.slice(0, Math.max(1, margin.length >> 2));
+  const dark = margin.slice(0, max(1, margin.length >> 2));
   return [0, 1, 2].map((c) => {
     const seen = dark.reduce((sum, colour) => sum + colour[c], 0) / dark.length;
-    return mix(seen * 0.85, skin[c] * (brightness(dark[0]) / Math.max(brightness(skin), 1)), 0.5);
+    return mix(seen * 0.85, skin[c] * (brightness(dark[0]) / max(brightness(skin), 1)), 0.5);
   }) as Rgb;
 }
 
@@ -145,9 +145,9 @@ function paintLid(
   shut: number,
 ): void {
   const column = clamp((u / (1.1 * eye.half) + 1) / 2, 0, 1) * (COLUMNS - 1);
-  const left = Math.min(Math.floor(column), COLUMNS - 2);
+  const left = min(floor(column), COLUMNS - 2);
   const t = column - left;
-  const down = clamp((v - crease) / Math.max(shut - crease, 1), 0, 1);
+  const down = clamp((v - crease) / max(shut - crease, 1), 0, 1);
   // A lid is a ball: lit on its upper half, a little darker at the crease and toward the lashes.
   const round = 0.97 + 0.07 * Math.sin(Math.PI * clamp(down * 1.15 - 0.05, 0, 1)) - 0.05 * down * down;
   for (let c = 0; c < 3; c++) {

@@ -1,7 +1,7 @@
 import type { FaceFrame } from './face-frame.js';
 import { point2 } from './face-frame.js';
 import { LOWER_LIP_INNER, POINT, UPPER_LIP_INNER } from './landmark-sets.js';
-import { clamp, percentile, smoothSequence } from './math.js';
+import { abs, clamp, floor, hypot, max, min, percentile, smoothSequence } from './math.js';
 import { brightness, type Photo } from './photo.js';
 
 /** A polyline in picture pixels from the left to the right inner corner of the mouth. */
@@ -53,11 +53,11 @@ interface SearchBand {
 function searchBand(face: FaceFrame, rings: ReadonlyArray<readonly number[]>, count: number): SearchBand {
   const [ax, ay] = point2(face, POINT.innerCornerLeft);
   const [bx, by] = point2(face, POINT.innerCornerRight);
-  const length = Math.max(Math.hypot(bx - ax, by - ay), 1e-6);
+  const length = max(hypot(bx - ax, by - ay), 1e-6);
   const base: Array<[number, number]> = [];
   for (let i = 0; i < count; i++) {
     const at = (i / (count - 1)) * 10;
-    const left = Math.min(Math.floor(at), 9);
+    const left = min(floor(at), 9);
     const t = at - left;
     let x = 0;
     let y = 0;
@@ -99,8 +99,8 @@ function cheapestPath(cost: Float64Array, columns: number, rows: number, reach: 
   for (let i = 1; i < columns; i++) {
     for (let j = 0; j < rows; j++) {
       let best = Number.POSITIVE_INFINITY;
-      for (let k = Math.max(0, j - reach); k <= Math.min(rows - 1, j + reach); k++) {
-        const candidate = total[(i - 1) * rows + k] + bend * Math.abs(k - j);
+      for (let k = max(0, j - reach); k <= min(rows - 1, j + reach); k++) {
+        const candidate = total[(i - 1) * rows + k] + bend * abs(k - j);
         if (candidate < best) {
           best = candidate;
           back[i * rows + j] = k;
@@ -123,7 +123,7 @@ function shifted(band: SearchBand, offsets: Float64Array, cornerSlope: number): 
   const last = band.base.length - 1;
   return band.base.map(([x, y], i) => {
     const t = i / last;
-    const free = clamp(Math.min(t, 1 - t) * cornerSlope, 0, 1);
+    const free = clamp(min(t, 1 - t) * cornerSlope, 0, 1);
     return [x + offsets[i] * free * band.normal[0], y + offsets[i] * free * band.normal[1]] as const;
   });
 }
@@ -143,8 +143,8 @@ function darkestPath(photo: Photo, face: FaceFrame): Polyline {
       const [x, y] = band.base[i];
       const value = smoothed(photo, x + offset(j) * band.normal[0], y + offset(j) * band.normal[1], radius, brightness);
       cost[i * rows + j] = value;
-      low = Math.min(low, value);
-      high = Math.max(high, value);
+      low = min(low, value);
+      high = max(high, value);
     }
   }
   for (let i = 0; i < columns; i++) {
@@ -190,14 +190,14 @@ function edgeOfRedness(photo: Photo, face: FaceFrame, ring: readonly number[], s
   const steps: number[] = [];
   for (let i = 0; i < columns; i++) {
     for (let j = 0; j < rows; j++) {
-      const above = Math.min(j + 1, rows - 1);
-      const below = Math.max(j - 1, 0);
+      const above = min(j + 1, rows - 1);
+      const below = max(j - 1, 0);
       const g = (values[i * rows + above] - values[i * rows + below]) / (above - below);
       gradient[i * rows + j] = g;
-      steps.push(Math.abs(g));
+      steps.push(abs(g));
     }
   }
-  const scale = Math.max(2, percentile(steps, 0.97));
+  const scale = max(2, percentile(steps, 0.97));
   const cost = gradient.map((g, at) => {
     const away = offset(at % rows) / (0.05 * u);
     return -g / scale + 0.45 * away * away;

@@ -1,7 +1,10 @@
 /** Small scalar functions the geometry is written in. */
 
+// Taken from the global object once: in a sandboxed context (a test runner's) each look-up there is slow.
+export const { abs, ceil, exp, floor, hypot, log, max, min, sign } = Math;
+
 export function clamp(value: number, low: number, high: number): number {
-  return Math.min(Math.max(value, low), high);
+  return min(max(value, low), high);
 }
 
 export function mix(a: number, b: number, t: number): number {
@@ -16,14 +19,14 @@ export function smoothstep(from: number, to: number, value: number): number {
 
 /** Gaussian bell of a squared distance that is already in units of the bell's width. */
 export function bell(squaredDistance: number): number {
-  return Math.exp(-squaredDistance);
+  return exp(-squaredDistance);
 }
 
 /** In-place Gaussian smoothing of a sequence, ends repeated; the kernel reaches three sigma. */
 export function smoothSequence(values: Float64Array, sigma: number): Float64Array {
-  const reach = Math.max(1, Math.ceil(3 * sigma));
+  const reach = max(1, ceil(3 * sigma));
   const weights = new Float64Array(2 * reach + 1);
-  for (let i = -reach; i <= reach; i++) weights[i + reach] = Math.exp((-0.5 * i * i) / (sigma * sigma));
+  for (let i = -reach; i <= reach; i++) weights[i + reach] = exp((-0.5 * i * i) / (sigma * sigma));
   const source = values.slice();
   for (let i = 0; i < values.length; i++) {
     let sum = 0;

@@ -2,7 +2,7 @@ import { Curve } from './curve.js';
 import { type FaceFrame, point2 } from './face-frame.js';
 import { LOWER_LIP_OUTER, POINT, UPPER_LIP_OUTER } from './landmark-sets.js';
 import type { LipLines, Polyline } from './lip-curve.js';
-import { clamp } from './math.js';
+import { clamp, hypot, max, min } from './math.js';
 
 /**
  * The mouth's own plane in the picture: `across` runs from the left to the right corner, `down` square to it toward
@@ -34,12 +34,12 @@ export function fitMouthFrame(face: FaceFrame, lips: LipLines): MouthFrame {
   const unit = face.unit;
   const [ax, ay] = point2(face, POINT.innerCornerLeft);
   const [bx, by] = point2(face, POINT.innerCornerRight);
-  const length = Math.hypot(bx - ax, by - ay);
+  const length = hypot(bx - ax, by - ay);
   const across: [number, number] =
     length > 0.08 * unit ? [(bx - ax) / length, (by - ay) / length] : planar(face.axes[0], face.axes[1], [1, 0]);
   const down: [number, number] = [-across[1], across[0]];
   const corner = (x: number, y: number) => (x - (ax + bx) / 2) * across[0] + (y - (ay + by) / 2) * across[1];
-  const half = Math.max(length / 2, 0.1 * unit);
+  const half = max(length / 2, 0.1 * unit);
   // On a turned head the lips' middle is not midway between the corners as seen.
   const [ux, uy] = point2(face, POINT.upperLipMiddle);
   const [lx, ly] = point2(face, POINT.lowerLipMiddle);
@@ -55,7 +55,7 @@ export function fitMouthFrame(face: FaceFrame, lips: LipLines): MouthFrame {
   const ring = (indices: readonly number[]) => dense(indices.map((i) => point2(face, i)));
   const upperInner = dense(lips.upper);
   const lowerRaw = dense(lips.lower);
-  const lowerInner = lips.open ? (u: number) => Math.max(lowerRaw(u), upperInner(u)) : upperInner;
+  const lowerInner = lips.open ? (u: number) => max(lowerRaw(u), upperInner(u)) : upperInner;
   const upperRing = ring(UPPER_LIP_OUTER);
   const lowerRing = ring(LOWER_LIP_OUTER);
   const thinnest = 0.025 * unit;
@@ -69,11 +69,11 @@ export function fitMouthFrame(face: FaceFrame, lips: LipLines): MouthFrame {
     unit,
     upperInner,
     lowerInner,
-    upperOuter: (u) => Math.min(upperRing(u), upperInner(u) - thinnest),
-    lowerOuter: (u) => Math.max(lowerRing(u), lowerInner(u) + thinnest),
+    upperOuter: (u) => min(upperRing(u), upperInner(u) - thinnest),
+    lowerOuter: (u) => max(lowerRing(u), lowerInner(u) + thinnest),
     noseBase: clamp(v(POINT.noseBase), -0.6, -0.12),
     chin: clamp(v(POINT.chin), 0.28, 1.1),
-    gap: lips.open ? Math.max(0, lowerInner(0) - upperInner(0)) / unit : 0,
+    gap: lips.open ? max(0, lowerInner(0) - upperInner(0)) / unit : 0,
     open: lips.open,
   };
 }
@@ -99,6 +99,6 @@ export function alongMouth(mouth: MouthFrame, u: number): number {
 }
 
 function planar(x: number, y: number, otherwise: [number, number]): [number, number] {
-  const length = Math.hypot(x, y);
+  const length = hypot(x, y);
   return length > 1e-3 ? [x / length, y / length] : otherwise;
 }

@@ -1,6 +1,6 @@
 import { type FaceFrame, point2 } from './face-frame.js';
 import { SKIN_POINTS } from './landmark-sets.js';
-import { clamp, mix, percentile, smoothstep } from './math.js';
+import { abs, clamp, exp, max, min, mix, percentile, smoothstep } from './math.js';
 import { alongMouth, fromMouth, inMouth, type MouthFrame } from './mouth-frame.js';
 import { brightness, Patch, type Photo, type Rect, type Rgb, saturation } from './photo.js';
 
@@ -48,7 +48,7 @@ export function drawInterior(photo: Photo, face: FaceFrame, mouth: MouthFrame, r
       const at = row * jaw.width + column;
       const [u, v] = inMouth(mouth, rect.x0 + column, rect.y0 + row);
       // What the lips can never uncover stays as it is in the arrays: black, no teeth.
-      if (Math.abs(alongMouth(mouth, u)) > 1.5 || v < -0.25 * mouth.unit || v > 0.5 * mouth.unit) continue;
+      if (abs(alongMouth(mouth, u)) > 1.5 || v < -0.25 * mouth.unit || v > 0.5 * mouth.unit) continue;
       const x = u / mm;
       jaw.rgb.set(jawColour(x, (v - slope * u - line - jawRest) / mm, mm, palette), at * 3);
       const arch = clamp(1 - (x / 27) ** 2, 0, 1);
@@ -85,7 +85,7 @@ function skinColour(photo: Photo, face: FaceFrame): Rgb {
 }
 
 function paletteFor(skin: Rgb, ownTeeth: Rgb | undefined): Palette {
-  const light = Math.max(brightness(skin), 1);
+  const light = max(brightness(skin), 1);
   const level = clamp(light / 165, 0.35, 1.15);
   // Statues and black-and-white photos have no red inside either.
   const colourful = clamp(saturation(skin) / 0.35, 0, 1);
@@ -100,7 +100,7 @@ function paletteFor(skin: Rgb, ownTeeth: Rgb | undefined): Palette {
   return {
     teeth: ownTeeth ? (drawn.map((c, k) => mix(c, ownTeeth[k], 0.85)) as Rgb) : drawn,
     gum: lit([172, 104, 112], level * 0.78),
-    cavity: lit([40, 17, 20], Math.max(level, 0.6)),
+    cavity: lit([40, 17, 20], max(level, 0.6)),
     tongue: lit([172, 94, 96], level * 0.8),
   };
 }
@@ -109,21 +109,21 @@ function paletteFor(skin: Rgb, ownTeeth: Rgb | undefined): Palette {
 function jawColour(x: number, y: number, mm: number, palette: Palette): Rgb {
   let colour = palette.cavity;
   const tongue = clamp((1 - (x / 19) ** 2 - ((y - 3) / 15) ** 2) * 1.6, 0, 1);
-  const groove = 0.08 * Math.exp(-((x / 1.6) ** 2));
+  const groove = 0.08 * exp(-((x / 1.6) ** 2));
   colour = blend(colour, scaled(palette.tongue, 0.5 + 0.5 * clamp((y + 12) / 12, 0, 1) - groove), tongue);
   const arch = clamp(1 - (x / 24) ** 2, 0, 1);
   const tooth = toothRow(x, y - (2.8 - arch), LOWER_EDGES, 9, mm);
   colour = blend(colour, scaled(palette.teeth, 0.62 * tooth.shade), tooth.alpha);
-  const gum = clamp((y - 6) / 2, 0, 1) * clamp((26 - Math.abs(x)) / 3, 0, 1);
+  const gum = clamp((y - 6) / 2, 0, 1) * clamp((26 - abs(x)) / 3, 0, 1);
   return blend(colour, scaled(palette.gum, 0.8), gum);
 }
 
 /** Colour and coverage of the upper row; `up` is millimetres above its cutting edge. */
 function upperTooth(x: number, up: number, mm: number, palette: Palette): { colour: Rgb; alpha: number } {
   const tooth = toothRow(x, up, UPPER_EDGES, 13, mm);
-  const gum = clamp((up - 10.2) / 1.2, 0, 1) * clamp((27 - Math.abs(x)) / 3, 0, 1);
+  const gum = clamp((up - 10.2) / 1.2, 0, 1) * clamp((27 - abs(x)) / 3, 0, 1);
   const colour = blend(scaled(palette.teeth, tooth.shade), palette.gum, gum);
-  return { colour, alpha: Math.max(tooth.alpha, gum) };
+  return { colour, alpha: max(tooth.alpha, gum) };
 }
 
 /**
@@ -131,11 +131,11 @@ function upperTooth(x: number, up: number, mm: number, palette: Palette): { colo
  * Corners are rounded, the joints darker, the row darker toward the cheeks.
  */
 function toothRow(x: number, depth: number, edges: readonly number[], height: number, mm: number) {
-  const out = Math.abs(x);
+  const out = abs(x);
   let n = 0;
   while (n < edges.length - 2 && out >= edges[n + 1]) n++;
-  const t = Math.abs((out - edges[n]) / (edges[n + 1] - edges[n]) - 0.5) * 2;
-  const inside = depth - TIP_OFFSETS[n] - 0.9 * Math.min(t, 1) ** 5;
+  const t = abs((out - edges[n]) / (edges[n + 1] - edges[n]) - 0.5) * 2;
+  const inside = depth - TIP_OFFSETS[n] - 0.9 * min(t, 1) ** 5;
   const pixels = inside * mm;
   const alpha =
     clamp(pixels / 1.2 + 0.5, 0, 1) *
@@ -143,7 +143,7 @@ function toothRow(x: number, depth: number, edges: readonly number[], height: nu
     clamp((edges[edges.length - 1] - out) / 2, 0, 1);
   const root = clamp(inside / height, 0, 1);
   const shade =
-    (1 - 0.22 * Math.min(t, 1) ** 6) *
+    (1 - 0.22 * min(t, 1) ** 6) *
     (1 - 0.5 * smoothstep(6, 25, out)) *
     (1 - 0.025 * n) *
     (0.9 + 0.1 * clamp(inside / 3, 0, 1)) *
@@ -178,7 +178,7 @@ function findOwnTeeth(photo: Photo, mouth: MouthFrame, skinLight: number): OwnTe
   const bright = percentile(lights, 0.92);
   const mean = (upperHalf: boolean) => {
     const half = seen.filter((sample) => sample.upperHalf === upperHalf);
-    return half.reduce((sum, sample) => sum + sample.light, 0) / Math.max(half.length, 1);
+    return half.reduce((sum, sample) => sum + sample.light, 0) / max(half.length, 1);
   };
   if (bright < 0.5 * skinLight || mean(true) < 0.42 * skinLight || mean(true) < 0.85 * mean(false)) return undefined;
   const enamel = seen.filter((sample) => sample.light > 0.62 * bright && saturation(sample.colour) < 0.55);
@@ -189,7 +189,7 @@ function findOwnTeeth(photo: Photo, mouth: MouthFrame, skinLight: number): OwnTe
   const bottom = clamp(percentile(ends, 0.6) + 0.3 * mm, line + 2 * mm, line + 9 * mm);
   const brightest = enamel.filter((sample) => sample.light >= percentile(lights, 0.75));
   const colour = [0, 1, 2].map(
-    (c) => brightest.reduce((sum, sample) => sum + sample.colour[c], 0) / Math.max(brightest.length, 1),
+    (c) => brightest.reduce((sum, sample) => sum + sample.colour[c], 0) / max(brightest.length, 1),
   ) as Rgb;
   return { colour, edge: bottom };
 }
@@ -226,15 +226,15 @@ function keepOwnTeeth(
   at: number,
   mm: number,
 ): void {
-  const inset = Math.min(v - mouth.upperInner(u) - 1.6, mouth.lowerInner(u) - v - 2);
+  const inset = min(v - mouth.upperInner(u) - 1.6, mouth.lowerInner(u) - v - 2);
   const within =
     clamp(inset / 2.6, 0, 1) *
-    clamp((0.93 - Math.abs(alongMouth(mouth, u))) / 0.06, 0, 1) *
+    clamp((0.93 - abs(alongMouth(mouth, u))) / 0.06, 0, 1) *
     clamp((own.edge + lipSlope(mouth) * u + 0.9 * mm - v) / (0.9 * mm), 0, 1);
   if (within <= 0) return;
   const colour = photo.at(...fromMouth(mouth, u, v));
   for (let c = 0; c < 3; c++) teeth.rgb[at * 3 + c] = mix(teeth.rgb[at * 3 + c], colour[c], within);
-  alpha[at] = Math.max(alpha[at], within);
+  alpha[at] = max(alpha[at], within);
 }
 
 function blend(below: Rgb, above: Rgb, alpha: number): Rgb {

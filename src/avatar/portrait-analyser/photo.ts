@@ -1,5 +1,5 @@
 import type { RgbImage } from '../image.js';
-import { clamp } from './math.js';
+import { ceil, clamp, floor, max, min } from './math.js';
 
 export type Rgb = [number, number, number];
 
@@ -27,8 +27,8 @@ export class Photo {
   sample(x: number, y: number, out: Float32Array | Rgb, offset = 0): void {
     const px = clamp(x, 0, this.width - 1);
     const py = clamp(y, 0, this.height - 1);
-    const left = Math.min(Math.floor(px), this.width - 2);
-    const top = Math.min(Math.floor(py), this.height - 2);
+    const left = min(floor(px), this.width - 2);
+    const top = min(floor(py), this.height - 2);
     const fx = px - left;
     const fy = py - top;
     const at = (top * this.width + left) * 3;
@@ -50,13 +50,13 @@ export class Photo {
 
   /** The rectangle clipped to the picture and widened to even edges, at least two pixels each way (chroma needs pairs). */
   clip(rect: Rect): Rect {
-    const x0 = clamp(Math.floor(rect.x0 / 2) * 2, 0, this.width - 2);
-    const y0 = clamp(Math.floor(rect.y0 / 2) * 2, 0, this.height - 2);
+    const x0 = clamp(floor(rect.x0 / 2) * 2, 0, this.width - 2);
+    const y0 = clamp(floor(rect.y0 / 2) * 2, 0, this.height - 2);
     return {
       x0,
       y0,
-      x1: clamp(Math.ceil(rect.x1 / 2) * 2, x0 + 2, this.width),
-      y1: clamp(Math.ceil(rect.y1 / 2) * 2, y0 + 2, this.height),
+      x1: clamp(ceil(rect.x1 / 2) * 2, x0 + 2, this.width),
+      y1: clamp(ceil(rect.y1 / 2) * 2, y0 + 2, this.height),
     };
   }
 
@@ -96,6 +96,6 @@ export function saturation(colour: ArrayLike<number>): number {
   const r = colour[0];
   const g = colour[1];
   const b = colour[2];
-  const high = Math.max(r, g, b);
-  return (high - Math.min(r, g, b)) / Math.max(high, 1);
+  const high = max(r, g, b);
+  return (high - min(r, g, b)) / max(high, 1);
 }

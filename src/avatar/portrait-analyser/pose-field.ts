@@ -1,6 +1,6 @@
 import { canonical, type FaceFrame, point2, toCanonical } from './face-frame.js';
 import { FACE_OVAL, LANDMARK_COUNT } from './landmark-sets.js';
-import { clamp, smoothstep } from './math.js';
+import { clamp, hypot, min, smoothstep } from './math.js';
 import { ThinPlateSpline } from './thin-plate-spline.js';
 import { eachNode, GRID_NODES, gridUnitsPerPixel, type WarpGrid } from './warp-grid.js';
 
@@ -106,7 +106,7 @@ function neckPivot(face: FaceFrame): [number, number, number] {
 
 function headWeight(x: number, y: number): number {
   const dy = y - 0.2;
-  const distance = Math.hypot(x / 0.8, dy / (dy < 0 ? 1.28 : 1));
+  const distance = hypot(x / 0.8, dy / (dy < 0 ? 1.28 : 1));
   return 1 - smoothstep(1, 1.95, distance);
 }
 
@@ -114,6 +114,6 @@ function headWeight(x: number, y: number): number {
 function edgeWeight(grid: WarpGrid, x: number, y: number, frameHeight: number): number {
   const margin = 0.1 * grid.size;
   const below = grid.y0 + grid.size >= frameHeight ? margin : grid.y0 + grid.size - y;
-  const nearest = Math.min(x - grid.x0, grid.x0 + grid.size - x, y - grid.y0, below);
+  const nearest = min(x - grid.x0, grid.x0 + grid.size - x, y - grid.y0, below);
   return smoothstep(0, margin, nearest);
 }

@@ -1,4 +1,4 @@
-import { clamp } from './math.js';
+import { abs, clamp, max, min } from './math.js';
 import { alongMouth, fromMouth, inMouth, type MouthFrame } from './mouth-frame.js';
 import type { Patch, Photo, Rect } from './photo.js';
 
@@ -18,7 +18,7 @@ export function mouthRect(mouth: MouthFrame, photo: Photo): Rect {
 
 /** The part of the frame composed from several layers, for a face at rest. */
 export function mouthRegion(mouth: MouthFrame, photo: Photo): Rect {
-  const half = Math.max(0.4, (1.25 * Math.max(mouth.left, mouth.right)) / mouth.unit);
+  const half = max(0.4, (1.25 * max(mouth.left, mouth.right)) / mouth.unit);
   return around(mouth, photo, half, -0.26, 0.44);
 }
 
@@ -28,7 +28,7 @@ function around(mouth: MouthFrame, photo: Photo, half: number, top: number, bott
   );
   const xs = corners.map((corner) => corner[0]);
   const ys = corners.map((corner) => corner[1]);
-  return photo.clip({ x0: Math.min(...xs), y0: Math.min(...ys), x1: Math.max(...xs), y1: Math.max(...ys) });
+  return photo.clip({ x0: min(...xs), y0: min(...ys), x1: max(...xs), y1: max(...ys) });
 }
 
 /**
@@ -47,8 +47,8 @@ export function cutSkin(photo: Photo, mouth: MouthFrame, rect: Rect): SkinLayers
     for (let column = 0; column < upper.width; column++) {
       const at = row * upper.width + column;
       const [u, v] = inMouth(mouth, rect.x0 + column, rect.y0 + row);
-      const reach = Math.abs(alongMouth(mouth, u));
-      const beyond = Math.max(0, reach - 1) * Math.max(mouth.left, mouth.right);
+      const reach = abs(alongMouth(mouth, u));
+      const beyond = max(0, reach - 1) * max(mouth.left, mouth.right);
       // The corners of an open mouth are kept a little free of both lips, so that they do not fray.
       const ease = mouth.open ? 1.2 * clamp((1.05 - reach) / 0.2, 0, 1) : 0;
       const top = mouth.upperInner(u);

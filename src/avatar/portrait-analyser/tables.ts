@@ -1,4 +1,4 @@
-import { clamp } from './math.js';
+import { clamp, floor, max, min } from './math.js';
 import type { Patch } from './photo.js';
 
 /**
@@ -73,10 +73,10 @@ function enlarge(plane: Float32Array, width: number, height: number): Uint8Array
   // A clamped array rounds and bounds what is written to it.
   const out = new Uint8ClampedArray(wide * high);
   for (let row = 0; row < height; row++) {
-    const a = Math.max(row - 1, 0) * wide;
+    const a = max(row - 1, 0) * wide;
     const b = row * wide;
-    const c = Math.min(row + 1, height - 1) * wide;
-    const d = Math.min(row + 2, height - 1) * wide;
+    const c = min(row + 1, height - 1) * wide;
+    const d = min(row + 2, height - 1) * wide;
     for (let x = 0, to = row * TABLE_SCALE * wide; x < wide; x++) out[to + x] = rows[b + x];
     for (let phase = 1; phase < 3; phase++) {
       const [ta, tb, tc, td] = taps[phase];
@@ -111,12 +111,12 @@ function enlargePairs(plane: Float32Array, width: number, height: number): Uint8
   }
   const out = new Uint8Array(wide * high);
   for (let row = 0; row < high; row++) {
-    const py = Math.min((row * 2) / TABLE_SCALE, height - 1);
-    const top = Math.min(Math.floor(py), height - 2);
+    const py = min((row * 2) / TABLE_SCALE, height - 1);
+    const top = min(floor(py), height - 2);
     const fy = py - top;
     for (let column = 0; column < wide; column++) {
-      const px = Math.min((column * 2) / TABLE_SCALE, width - 1);
-      const left = Math.min(Math.floor(px), width - 2);
+      const px = min((column * 2) / TABLE_SCALE, width - 1);
+      const left = min(floor(px), width - 2);
       const fx = px - left;
       const at = top * width + left;
       const upper = means[at] * (1 - fx) + means[at + 1] * fx;

@@ -1,3 +1,4 @@
+import { abs, log } from './math.js';
 /**
  * A smooth surface through scattered points: thin-plate spline with a linear part (Duchon 1977; Wahba, Spline Models
  * for Observational Data, 1990), fitted once by LU decomposition with partial pivoting.
@@ -45,7 +46,7 @@ export class ThinPlateSpline {
 
 /** r^2 log r, of the squared distance: conditionally positive definite, so a positive diagonal smooths. */
 function kernel(squared: number): number {
-  return squared > 1e-12 ? 0.5 * squared * Math.log(squared) : 0;
+  return squared > 1e-12 ? 0.5 * squared * log(squared) : 0;
 }
 
 /** Solves in place; a vanishing pivot (collapsed input) drops that unknown instead of dividing by zero. */
@@ -53,7 +54,7 @@ function solve(matrix: Float64Array, right: Float64Array): Float64Array {
   const n = right.length;
   for (let k = 0; k < n; k++) {
     let pivot = k;
-    for (let i = k + 1; i < n; i++) if (Math.abs(matrix[i * n + k]) > Math.abs(matrix[pivot * n + k])) pivot = i;
+    for (let i = k + 1; i < n; i++) if (abs(matrix[i * n + k]) > abs(matrix[pivot * n + k])) pivot = i;
     if (pivot !== k) {
       for (let j = k; j < n; j++) {
         const swap = matrix[k * n + j];
@@ -65,7 +66,7 @@ function solve(matrix: Float64Array, right: Float64Array): Float64Array {
       right[pivot] = swap;
     }
     const head = matrix[k * n + k];
-    if (Math.abs(head) < 1e-12) continue;
+    if (abs(head) < 1e-12) continue;
     for (let i = k + 1; i < n; i++) {
       const factor = matrix[i * n + k] / head;
       if (factor === 0) continue;
@@ -78,7 +79,7 @@ function solve(matrix: Float64Array, right: Float64Array): Float64Array {
     let sum = right[i];
     for (let j = i + 1; j < n; j++) sum -= matrix[i * n + j] * result[j];
     const head = matrix[i * n + i];
-    result[i] = Math.abs(head) < 1e-12 ? 0 : sum / head;
+    result[i] = abs(head) < 1e-12 ? 0 : sum / head;
   }
   return result;
 }

@@ -1,0 +1,219 @@
+import {
+  analysePortrait,
+  type IdentityTensors,
+  type PortraitSource,
+} from '../../src/avatar/portrait-analyser/analyser.js';
+import { CONTROLS, JAW_DROP, LIP_LIFT } from '../../src/avatar/portrait-analyser/controls.js';
+import { ThinPlateSpline } from '../../src/avatar/portrait-analyser/thin-plate-spline.js';
+import { GRID_NODES } from '../../src/avatar/portrait-analyser/warp-grid.js';
+import { dataPath, describeWithData } from '../support/data.js';
+import { landmark, meanFace, paint, SAMPLE, sourceOf, unitOf } from './portrait-analyser-source.js';
+
+const NODES = GRID_NODES * GRID_NODES;
+const grey = paint(() => [150, 150, 150]);
+const meanSource: PortraitSource = { image: grey, landmarks: meanFace(256, 250, 300) };
+
+function bytesOf(tensors: IdentityTensors): number {
+  return Object.values(tensors).reduce((sum, { data }) => sum + data.byteLength, 0);
+}
+
+function expectSound(tensors: IdentityTensors): void {
+  for (const [name, { data, dims }] of Object.entries(tensors)) {
+    expect([name, data.length]).toEqual([name, dims.reduce((a, b) => a * b, 1)]);
+    if (data instanceof Float32Array) expect([name, data.every(Number.isFinite)]).toEqual([name, true]);
+  }
+  expect(bytesOf(tensors)).toBeLessThan(25e6);
+}
+
+/** A field's displacement in pixels at the node nearest to a place of the picture. */
+function displacement(
+  tensors: IdentityTensors,
+  name: string,
+  row: number,
+  channel: number,
+  x: number,
+  y: number,
+): number {
+  const [y0, x0] = [...(tensors.window_start.data as BigInt64Array)].map(Number);
+  const cell = tensors.cell_scales.data[2] as number;
+  const node = Math.round((y - y0) / cell) * GRID_NODES + Math.round((x - x0) / cell);
+  const { data, dims } = tensors[name];
+  return ((data as Float32Array)[row * dims[1] + channel * NODES + node] * (GRID_NODES - 1) * cell) / 2;
+}
+
+describe('analysePortrait', () => {
+  let sample: PortraitSource;
+  let tensors: IdentityTensors;
+
+  beforeAll(async () => {
+    sample = await sourceOf(SAMPLE);
+    tensors = analysePortrait(sample);
+  });
+
+  test('gives finite tensors of the shapes they claim, within memory', () => expectSound(tensors));
+
+  test('gives the same bytes for the same source', () => {
+    const again = analysePortrait(sample);
+    expect(Object.keys(again)).toEqual(Object.keys(tensors));
+    for (const name of Object.keys(tensors)) {
+      expect([name, Buffer.compare(bytes(again[name].data), bytes(tensors[name].data))]).toEqual([name, 0]);
+    }
+  });
+
+  test('refuses pictures of another size and meshes cut short', () => {
+    expect(() => analysePortrait({ ...sample, image: { width: 2, height: 2, data: new Uint8Array(12) } })).toThrow(
+      RangeError,
+    );
+    expect(() => analysePortrait({ ...sample, landmarks: new Float32Array(300) })).toThrow(RangeError);
+  });
+
+  test('keeps the photo where nothing moves', () => {
+    const { data } = sample.image;
+    const y = tensors.still_y.data;
+    for (const at of [0, 511, 512 * 300 + 7, 512 * 512 - 1]) {
+      const [r, g, b] = data.subarray(at * 3);
+      expect(Math.abs((y[at] as number) - (16 + (65.481 * r + 128.553 * g + 24.966 * b) / 255))).toBeLessThanOrEqual(
+        0.51,
+      );
+    }
+  });
+
+  test('drops chin and lower lip with the jaw, neither nose nor upper lip', () => {
+    const u = unitOf(sample);
+    const jaw = CONTROLS.indexOf('jaw');
+    const lip = landmark(sample, 14);
+    const chin = landmark(sample, 152);
+    const nose = landmark(sample, 2);
+    expect(displacement(tensors, 'field_expression', jaw, 3, lip.x, lip.y + 4) / u).toBeCloseTo(JAW_DROP, 2);
+    expect(displacement(tensors, 'field_expression', jaw, 3, chin.x, chin.y - 4) / u).toBeGreaterThan(0.75 * JAW_DROP);
+    expect(Math.abs(displacement(tensors, 'field_expression', jaw, 1, lip.x, lip.y - 8))).toBeLessThan(0.02 * u);
+    expect(Math.abs(displacement(tensors, 'field_expression', jaw, 1, nose.x, nose.y - 8))).toBeLessThan(0.005 * u);
+  });
+
+  test('turns the head the way the tokens mean', () => {
+    const u = unitOf(sample);
+    const nose = landmark(sample, 1);
+    const at = (coefficient: number, channel: number) =>
+      displacement(tensors, 'field_pose', coefficient, channel, nose.x, nose.y) / u;
+    // Yaw to the viewer's right is -sin at (x, z), chin down is -sin at (y, z): the nose lies before the pivot.
+    expect(at(2, 0)).toBeLessThan(-0.2);
+    expect(at(5, 1)).toBeLessThan(-0.2);
+    // Shifts move the whole face by themselves.
+    expect(at(9, 0)).toBeCloseTo(1, 1);
+    expect(at(10, 1)).toBeCloseTo(1, 1);
+  });
+
+  test('leaves the background alone', () => {
+    const field = tensors.field_pose.data as Float32Array;
+    for (let row = 0; row < 22; row++) {
+      for (const node of [0, GRID_NODES - 1]) expect(field[row * NODES + node]).toBeCloseTo(0, 10);
+    }
+  });
+
+  test.each([
+    ['all points in one', new Float32Array(1404)],
+    ['outside the picture', meanFace(1400, -900, 300)],
+    ['cut by the border', meanFace(10, 500, 300)],
+    ['tiny', meanFace(480, 30, 20)],
+    ['larger than the picture', meanFace(256, 256, 2000)],
+    ['mirrored', meanFace(256, 256, -300)],
+    ['not a number', new Float32Array(1404).fill(Number.NaN)],
+    ['scattered', Float32Array.from({ length: 1404 }, (_, i) => (i * 7919) % 509)],
+    ['on its side', rotated(meanFace(0, 0, 300), Math.PI / 2)],
+  ])('bears a mesh that is %s', (_, landmarks) => expectSound(analysePortrait({ image: grey, landmarks })));
+
+  test('never folds the skin over itself', () => {
+    const mean = analysePortrait(meanSource);
+    const poses: Array<Partial<Record<(typeof CONTROLS)[number], number>>> = [
+      { jaw: 0.95, upperUp: 0.5 },
+      { jaw: 0.2, pucker: 0.75, funnel: 0.5 },
+      { stretch: 1, smile: 1, lowerDown: 0.3 },
+      { browUp: 1.2 },
+      { browDown: 1, squint: 1 },
+      { press: 0.8 },
+    ];
+    for (const controls of poses) expect(smallestJacobian(mean, controls)).toBeGreaterThan(0.05);
+  });
+});
+
+describeWithData('analysePortrait on an open mouth', () => {
+  test('closes the gap of the photo', async () => {
+    const source = await sourceOf(dataPath('portraits/source_10.png'));
+    const tensors = analysePortrait(source);
+    const upper = landmark(source, 13);
+    const lower = landmark(source, 14);
+    const down = displacement(tensors, 'field_expression', CONTROLS.indexOf('closeUpper'), 1, upper.x, upper.y);
+    const up = displacement(tensors, 'field_expression', CONTROLS.indexOf('closeLower'), 3, lower.x, lower.y + 4);
+    expect(down).toBeGreaterThan(0);
+    expect(up).toBeLessThan(0);
+    expect(down - up).toBeGreaterThan(lower.y - upper.y);
+    // The lift of the upper lip undoes exactly what was closed before it moves on.
+    expect(tensors.upper_closing.data[0]).toBeCloseTo(down / unitOf(source), 1);
+    expect(LIP_LIFT).toBeGreaterThan(0);
+  });
+});
+
+describe('ThinPlateSpline', () => {
+  const xs = [0, 1, 0, 1, 0.5, 0.2];
+  const ys = [0, 0, 1, 1, 0.4, 0.9];
+
+  test('goes through its points', () => {
+    const values = [1, 2, 3, 5, 8, -1];
+    const spline = new ThinPlateSpline(xs, ys, values, 0);
+    expect(xs.map((x, i) => Math.round(spline.at(x, ys[i]) * 1e6) / 1e6)).toEqual(values);
+  });
+
+  test('is a plane where the points are, and smooth with coincident ones', () => {
+    const plane = (x: number, y: number) => 3 - 2 * x + y;
+    const spline = new ThinPlateSpline(
+      [...xs, 0],
+      [...ys, 0],
+      [...xs.map((x, i) => plane(x, ys[i])), plane(0, 0)],
+      1e-3,
+    );
+    expect(spline.at(4, -3)).toBeCloseTo(plane(4, -3), 4);
+  });
+});
+
+/** Least determinant of the forward map of a layer under the given controls (negative: a fold). */
+function smallestJacobian(tensors: IdentityTensors, controls: Partial<Record<string, number>>): number {
+  const cell = tensors.cell_scales.data[2] as number;
+  const { data, dims } = tensors.field_expression;
+  const field = data as Float32Array;
+  let least = Number.POSITIVE_INFINITY;
+  for (let layer = 0; layer < 2; layer++) {
+    const at = (channel: number, row: number, column: number) => {
+      let sum = 0;
+      CONTROLS.forEach((control, k) => {
+        const node = (2 * layer + channel) * NODES + row * GRID_NODES + column;
+        sum += (controls[control] ?? 0) * field[k * dims[1] + node];
+      });
+      return (sum * (GRID_NODES - 1)) / 2;
+    };
+    for (let row = 0; row + 1 < GRID_NODES; row++) {
+      for (let column = 0; column + 1 < GRID_NODES; column++) {
+        const here = [at(0, row, column), at(1, row, column)];
+        const right = [at(0, row, column + 1), at(1, row, column + 1)];
+        const below = [at(0, row + 1, column), at(1, row + 1, column)];
+        const xx = 1 + right[0] - here[0];
+        const yy = 1 + below[1] - here[1];
+        least = Math.min(least, xx * yy - (right[1] - here[1]) * (below[0] - here[0]));
+      }
+    }
+  }
+  expect(cell).toBeGreaterThan(0);
+  return least;
+}
+
+function rotated(mesh: Float32Array, angle: number): Float32Array {
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  return mesh.map((v, i) => {
+    if (i % 3 === 2) return v;
+    const [x, y] = [mesh[i - (i % 3)], mesh[i - (i % 3) + 1]];
+    return 256 + (i % 3 === 0 ? x * cos - y * sin : x * sin + y * cos);
+  });
+}
+
+function bytes(data: ArrayBufferView): Buffer {
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}

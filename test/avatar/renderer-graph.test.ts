@@ -1,0 +1,255 @@
+import {
+  analysePortrait,
+  type IdentityTensors,
+  type PortraitSource,
+} from '../../src/avatar/portrait-analyser/analyser.js';
+import { OnnxModel } from '../../src/inference/onnx-model.js';
+import { dataPath, describeWithData } from '../support/data.js';
+import { landmark, meanFace, paint, RENDERER, SAMPLE, sourceOf, unitOf } from './portrait-analyser-source.js';
+
+const TOKENS = (
+  'jaw open width round protrude lipclose tuck upper_raise lower_drop teeth tongue_tip tongue_out tongue_back stretch ' +
+  'press speech voiced nasal brow_up brow_down squint smile blink_left blink_right gaze_x gaze_y pitch yaw roll ' +
+  'shift_x shift_y'
+).split(' ');
+const SCALE = [...new Array(18).fill(3), 4, 4, 4, 4, 3, 3, 4, 4, 15, 15, 15, 40, 40];
+const AA = { jaw: 0.75, open: 0.78, upper_raise: 0.4, lower_drop: 0.7 };
+
+let model: OnnxModel;
+
+beforeAll(async () => {
+  model = await OnnxModel.load(RENDERER, { device: 'cpu', threads: 1 });
+});
+
+afterAll(() => model.close());
+
+async function render(tensors: IdentityTensors, pose: Record<string, number> = {}): Promise<Uint8Array> {
+  const motion = Float32Array.from(TOKENS, (name, i) => (pose[name] ?? 0) * SCALE[i]);
+  const { motion_ref: _, ...identity } = tensors;
+  const { frames } = await model.run({ ...identity, motion: { data: motion, dims: [1, 31] } });
+  expect(frames.dims).toEqual([1, 768, 512]);
+  return frames.data as Uint8Array;
+}
+
+/** I420, BT.601 limited range, to RGB as a player would show it. */
+function toRgb(frame: Uint8Array): Float32Array {
+  const rgb = new Float32Array(512 * 512 * 3);
+  for (let y = 0; y < 512; y++) {
+    for (let x = 0; x < 512; x++) {
+      const luma = 1.16438 * (frame[y * 512 + x] - 16);
+      const chroma = 512 * 512 + (y >> 1) * 256 + (x >> 1);
+      const u = frame[chroma] - 128;
+      const v = frame[chroma + 256 * 256] - 128;
+      rgb.set([luma + 1.59603 * v, luma - 0.39176 * u - 0.81297 * v, luma + 2.01723 * u], (y * 512 + x) * 3);
+    }
+  }
+  return rgb;
+}
+
+function psnr(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2;
+  return 10 * Math.log10((255 * 255 * a.length) / sum);
+}
+
+/** The box of luma pixels that differ by more than a few levels, and how many they are. */
+function changed(a: Uint8Array, b: Uint8Array, threshold = 3) {
+  const box = { left: 512, top: 512, right: -1, bottom: -1, count: 0 };
+  for (let y = 0; y < 512; y++) {
+    for (let x = 0; x < 512; x++) {
+      if (Math.abs(a[y * 512 + x] - b[y * 512 + x]) <= threshold) continue;
+      box.left = Math.min(box.left, x);
+      box.right = Math.max(box.right, x);
+      box.top = Math.min(box.top, y);
+      box.bottom = Math.max(box.bottom, y);
+      box.count++;
+    }
+  }
+  return box;
+}
+
+describe('renderer graph', () => {
+  let source: PortraitSource;
+  let tensors: IdentityTensors;
+  let rest: Uint8Array;
+  let u: number;
+
+  beforeAll(async () => {
+    source = await sourceOf(SAMPLE);
+    tensors = analysePortrait(source);
+    rest = await render(tensors);
+    u = unitOf(source);
+  });
+
+  test('wants exactly what the analyser gives', () => {
+    const wanted = model.inputs.map(({ name }) => name).filter((name) => name !== 'motion');
+    expect(wanted.sort()).toEqual(
+      Object.keys(tensors)
+        .filter((name) => name !== 'motion_ref')
+        .sort(),
+    );
+  });
+
+  test('shows the photo at rest', () => {
+    expect(psnr(toRgb(rest), source.image.data)).toBeGreaterThan(34);
+  });
+
+  test('gives the same bytes for the same motion', async () => {
+    const pose = { ...AA, yaw: 0.05, blink_left: 0.4 };
+    expect(Buffer.compare(await render(tensors, pose), await render(tensors, pose))).toBe(0);
+  });
+
+  test('opens the mouth, and moves nothing above the nose or beside the face', async () => {
+    const box = changed(rest, await render(tensors, AA));
+    expect(box.count).toBeGreaterThan(0.05 * u * u);
+    expect(box.top).toBeGreaterThan(landmark(source, 4).y - 0.1 * u);
+    expect(box.left).toBeGreaterThan(landmark(source, 234).x - 0.1 * u);
+    expect(box.right).toBeLessThan(landmark(source, 454).x + 0.1 * u);
+  });
+
+  test('closed lips win over an open jaw', async () => {
+    const closed = await render(tensors, { ...AA, lipclose: 1 });
+    const open = await render(tensors, AA);
+    const parted = (frame: Uint8Array) => {
+      let count = 0;
+      const { x, y } = landmark(source, 13);
+      for (let row = Math.round(y - 0.05 * u); row < y + 0.15 * u; row++) {
+        for (let column = Math.round(x - 0.15 * u); column < x + 0.15 * u; column++) {
+          if (Math.abs(frame[row * 512 + column] - rest[row * 512 + column]) > 40) count++;
+        }
+      }
+      return count;
+    };
+    expect(parted(open)).toBeGreaterThan(0.015 * u * u);
+    expect(parted(closed)).toBeLessThan(0.1 * parted(open));
+  });
+
+  test('blinks with one eye and changes nothing else', async () => {
+    for (const [token, corners] of [
+      ['blink_left', [33, 133]],
+      ['blink_right', [362, 263]],
+    ] as const) {
+      const box = changed(rest, await render(tensors, { [token]: 1 }));
+      const [outer, inner] = corners.map((i) => landmark(source, i));
+      expect(box.count).toBeGreaterThan(0.01 * u * u);
+      expect(box.left).toBeGreaterThan(outer.x - 0.1 * u);
+      expect(box.right).toBeLessThan(inner.x + 0.1 * u);
+      expect(box.top).toBeGreaterThan(Math.min(outer.y, inner.y) - 0.2 * u);
+      expect(box.bottom).toBeLessThan(Math.max(outer.y, inner.y) + 0.15 * u);
+    }
+  });
+
+  test('turns the nose right and down, and keeps the corners of the picture', async () => {
+    const { x, y } = landmark(source, 1);
+    const patch = (frame: Uint8Array, dx: number, dy: number) => {
+      const values: number[] = [];
+      for (let row = -16; row <= 16; row++) {
+        for (let column = -16; column <= 16; column++) {
+          values.push(frame[(Math.round(y) + row + dy) * 512 + Math.round(x) + column + dx]);
+        }
+      }
+      return values;
+    };
+    const movement = (frame: Uint8Array) => {
+      const still = patch(rest, 0, 0);
+      let best = { dx: 0, dy: 0, score: Number.NEGATIVE_INFINITY };
+      for (let dy = -14; dy <= 14; dy++) {
+        for (let dx = -14; dx <= 14; dx++) {
+          const score = psnr(patch(frame, dx, dy), still);
+          if (score > best.score) best = { dx, dy, score };
+        }
+      }
+      return best;
+    };
+    const yawed = await render(tensors, { yaw: 0.1 });
+    expect(movement(yawed).dx).toBeGreaterThan(2);
+    expect(movement(await render(tensors, { pitch: 0.1 })).dy).toBeGreaterThan(2);
+    expect(movement(await render(tensors, { shift_x: -0.05 })).dx).toBeCloseTo(-0.05 * u, -0.5);
+    for (const at of [0, 511, 511 * 512, 512 * 512 - 1]) expect(yawed[at]).toBe(rest[at]);
+  });
+});
+
+describe('renderer graph on painted pictures', () => {
+  test('lays the planes out as I420 in BT.601, limited range', async () => {
+    const corners = [
+      [220, 30, 40],
+      [30, 200, 60],
+      [40, 60, 210],
+      [128, 128, 128],
+    ] as const;
+    const image = paint((x, y) => corners[(x < 256 ? 0 : 1) + (y < 256 ? 0 : 2)]);
+    const frame = await render(analysePortrait({ image, landmarks: meanFace(256, 250, 200) }));
+    const rgb = toRgb(frame);
+    for (const [i, [x, y]] of [
+      [20, 20],
+      [490, 20],
+      [20, 490],
+      [490, 490],
+    ].entries()) {
+      for (let c = 0; c < 3; c++) expect(Math.abs(rgb[(y * 512 + x) * 3 + c] - corners[i][c])).toBeLessThan(3);
+    }
+  });
+
+  /** Height in pixels of what shows between the lips of a face without features. */
+  async function gapOf(height: number, pose: Record<string, number>): Promise<number> {
+    const x = 256;
+    const source = { image: paint(() => [150, 150, 150] as const), landmarks: meanFace(x, 256, height) };
+    const frame = await render(analysePortrait(source), pose);
+    let [first, last] = [512, -1];
+    for (let y = 0; y < 512; y++) {
+      if (Math.abs(frame[y * 512 + x] - frame[0]) < 8) continue;
+      first = Math.min(first, y);
+      last = Math.max(last, y);
+    }
+    // Both edges are soft: half a pixel each is lip.
+    return last < 0 ? 0 : last - first;
+  }
+
+  test('parts the lips as far as `open` says, in proportion to the face', async () => {
+    for (const height of [300, 150]) {
+      const source = { image: paint(() => [0, 0, 0] as const), landmarks: meanFace(256, 256, height) };
+      const mm = unitOf(source) / 92;
+      const a = (await gapOf(height, AA)) / mm;
+      expect(a).toBeGreaterThan(11);
+      expect(a).toBeLessThan(15.5);
+      const i = (await gapOf(height, { jaw: 0.2, open: 0.3, stretch: 0.7, width: 0.6 })) / mm;
+      expect(i).toBeGreaterThan(3.2);
+      expect(i).toBeLessThan(6.5);
+    }
+  });
+
+  test('a small face moves in its own part of the frame only', async () => {
+    const image = paint((x, y) => [(x * 3) % 256, (y * 5) % 256, (x + y) % 256]);
+    const tensors = analysePortrait({ image, landmarks: meanFace(400, 100, 80) });
+    const box = changed(await render(tensors), await render(tensors, { ...AA, yaw: 0.1, blink_left: 1 }));
+    expect(box.count).toBeGreaterThan(100);
+    expect(box.left).toBeGreaterThan(280);
+    expect(box.bottom).toBeLessThan(230);
+  });
+});
+
+describeWithData('renderer graph on an open mouth', () => {
+  test('shuts it: the teeth of the photo are gone', async () => {
+    const source = await sourceOf(dataPath('portraits/source_3.jpg'));
+    const tensors = analysePortrait(source);
+    const u = unitOf(source);
+    const teeth = (rgb: ArrayLike<number>) => {
+      const { x, y } = landmark(source, 13);
+      let count = 0;
+      for (let row = Math.round(y - 0.05 * u); row < y + 0.12 * u; row++) {
+        for (let column = Math.round(x - 0.2 * u); column < x + 0.2 * u; column++) {
+          const [r, g, b] = [0, 1, 2].map((c) => rgb[(row * 512 + column) * 3 + c]);
+          if (Math.min(r, g, b) > 150 && Math.max(r, g, b) - Math.min(r, g, b) < 30) count++;
+        }
+      }
+      return count;
+    };
+    const seen = teeth(source.image.data);
+    expect(seen).toBeGreaterThan(200);
+    const shut: Array<Record<string, number>> = [{}, { lipclose: 1, jaw: 0.1, open: 0.3, press: 1 }];
+    for (const pose of shut) {
+      expect(teeth(toRgb(await render(tensors, pose)))).toBeLessThan(0.05 * seen);
+    }
+    expect(teeth(toRgb(await render(tensors, AA)))).toBeGreaterThan(0.3 * seen);
+  });
+});
