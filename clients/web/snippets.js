@@ -1,0 +1,65 @@
+/** @import { FacecastSession, InitOptions } from 'facecast-client' */
+
+/** What the session's options are called in forms. */
+const FIELDS = /** @type {const} */ ({
+  crop: 'crop',
+  seed: 'seed',
+  nfe: 'nfe',
+  cfgScale: 'cfg_scale',
+  chunkDuration: 'chunk_duration',
+  poseStyle: 'pose_style',
+  gazeStyle: 'gaze_style',
+});
+
+/** Where the service is, without a slash at the end. */
+const SERVICE = new URL('.', import.meta.url).href.replace(/\/$/, '');
+
+/** Address of this page that opens the session. @param {string} id */
+export function pageUrl(id) {
+  return `${SERVICE}/?session=${encodeURIComponent(id)}`;
+}
+
+/** HTML that plays the talk in another page. @param {FacecastSession} session */
+export function embedding({ hlsUrl }) {
+  return `<video id="talk" controls playsinline></video>
+<script src="${SERVICE}/vendor/hls.js/hls.min.js"></script>
+<script>
+  const hls = new Hls({ startPosition: 0 });
+  hls.loadSource('${hlsUrl}');
+  hls.attachMedia(document.getElementById('talk'));
+</script>`;
+}
+
+/**
+ * Commands that make the same talk.
+ * @param {InitOptions} options
+ * @param {{ portrait: string, recording: string }} names
+ */
+export function curlLines(options, { portrait, recording }) {
+  const api = `${SERVICE}/api/audio-driven/chunked`;
+  const fields = Object.entries(FIELDS)
+    .map(([option, field]) => [field, options[/** @type {keyof typeof FIELDS} */ (option)]])
+    .filter(([, value]) => value !== undefined)
+    .map(([field, value]) => `-F ${field}=${Array.isArray(value) ? `'${JSON.stringify(value)}'` : value}`);
+  return `curl -F session_id=my-first-talk -F image=@${quoted(portrait)} ${fields.join(' ')} ${api}/init
+curl -F session_id=my-first-talk -F audio_chunk=@${quoted(recording)} -F is_final_chunk=true ${api}/feed
+curl --retry 60 --retry-delay 1 --retry-all-errors -fo talk.mp4 ${SERVICE}/api/hls/my-first-talk/download`;
+}
+
+/** A file name for a shell. @param {string} name */
+function quoted(name) {
+  return /^[\w.,+-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`;
+}
+
+/**
+ * Copies text, also in pages that did not come over HTTPS, where there is no clipboard API.
+ * @param {HTMLElement} element whose text it is
+ */
+export async function copy(element) {
+  try {
+    await navigator.clipboard.writeText(element.textContent ?? '');
+  } catch {
+    getSelection()?.selectAllChildren(element);
+    document.execCommand('copy');
+  }
+}

@@ -1,0 +1,245 @@
+import { FacecastClient } from 'facecast-client';
+import { Picker } from './picker.js';
+import { Screen } from './screen.js';
+import { copy } from './snippets.js';
+import { TalkView } from './talk-view.js';
+import { readTuning, showValues } from './tuning.js';
+import { decode, drawWaveform } from './waveform.js';
+import { inSeconds } from './words.js';
+
+/** @import { FacecastSession, SessionStatus } from 'facecast-client' */
+
+/** @template {HTMLElement} [T=HTMLElement] @param {string} selector @returns {T} */
+const find = (selector) => /** @type {T} */ (document.querySelector(selector));
+
+const form = /** @type {HTMLFormElement} */ (find('#form'));
+const speak = /** @type {HTMLButtonElement} */ (find('#speak'));
+const screen = new Screen();
+const view = new TalkView();
+const client = new FacecastClient(new URL('.', import.meta.url), {
+  onRetry: ({ error, waitSeconds }) =>
+    view.say(`${error.detail} Trying again in ${Math.ceil(waitSeconds)} s …`, 'busy'),
+});
+
+/** The talk on the screen. @type {FacecastSession | undefined} */
+let session;
+/** Ends what is being done for it. */
+let work = new AbortController();
+let feeding = false;
+/** Length of the chosen recording in seconds, where this browser can tell. @type {number | undefined} */
+let recordingSeconds;
+
+const portrait = new Picker(find('#portrait'), {
+  accepts: /^image\/(png|jpeg|webp)\b/,
+  refusal: 'choose a PNG, JPEG or WebP picture.',
+  sampleUrl: new URL('samples/portrait.jpg', import.meta.url).href,
+  onRefuse: refuse,
+  onChoose: (file) => {
+    const thumbnail = /** @type {HTMLImageElement} */ (find('#portrait .thumb img'));
+    if (thumbnail.src) URL.revokeObjectURL(thumbnail.src);
+    thumbnail.src = URL.createObjectURL(file);
+    thumbnail.hidden = false;
+    view.clearError();
+    if (!session) screen.showPortrait(thumbnail.src);
+  },
+});
+portrait.acceptDrops(screen.root);
+
+const recording = new Picker(find('#recording'), {
+  accepts: /^(audio|video)\/|\.(wav|mp3|flac|ogg|opus|oga|webm|m4a|mp4|pcm|raw)$/i,
+  refusal: 'choose a sound file.',
+  sampleUrl: new URL('samples/speech.wav', import.meta.url).href,
+  onRefuse: refuse,
+  onChoose: showRecording,
+});
+
+/** @param {string} message */
+function refuse(message) {
+  view.fail({ code: 'invalid_parameter', detail: message });
+}
+
+const loudspeaker = new Audio();
+const listen = /** @type {HTMLButtonElement} */ (find('#listen'));
+listen.addEventListener('click', () => (loudspeaker.paused ? loudspeaker.play() : loudspeaker.pause()));
+for (const event of ['play', 'pause', 'ended']) {
+  loudspeaker.addEventListener(event, () => {
+    listen.textContent = loudspeaker.paused ? 'Listen' : 'Pause';
+    listen.ariaPressed = String(!loudspeaker.paused);
+  });
+}
+
+/** @param {File} file */
+async function showRecording(file) {
+  view.clearError();
+  loudspeaker.pause();
+  if (loudspeaker.src) URL.revokeObjectURL(loudspeaker.src);
+  loudspeaker.src = URL.createObjectURL(file);
+  const decoded = await decode(file);
+  if (recording.file !== file) return;
+  recordingSeconds = decoded?.duration;
+  listen.hidden = !decoded;
+  if (decoded) recording.describe(undefined, `${inSeconds(decoded.duration)} long`);
+  drawWaveform(/** @type {HTMLCanvasElement} */ (find('#recording canvas')), decoded);
+}
+
+form.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  if (!form.checkValidity()) {
+    /** @type {HTMLDetailsElement} */ (find('#advanced')).open = true;
+    form.reportValidity();
+    return;
+  }
+  if (!portrait.file || !recording.file) {
+    refuse(portrait.file ? 'Choose a recording first.' : 'Choose a portrait first.');
+    return;
+  }
+  await makeTalk(portrait.file, recording.file);
+});
+
+/** @param {File} image @param {File} audio */
+async function makeTalk(image, audio) {
+  const { options, pace } = readTuning(form);
+  const since = performance.now();
+  // The service has room for so many talks; the one before has been seen.
+  await endTalk();
+  work = new AbortController();
+  const { signal } = work;
+  loudspeaker.pause();
+  speak.disabled = true;
+  screen.showPortrait(URL.createObjectURL(image));
+  screen.root.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  screen.wait('Reading the portrait …');
+  view.begin(recordingSeconds);
+  view.say('Reading the portrait …', 'busy');
+  try {
+    session = await client.init(image, { ...options, signal });
+    view.opened(session, { options, names: { portrait: image.name, recording: audio.name } });
+    history.replaceState(null, '', `?session=${session.id}`);
+    watch(session, since, signal);
+    feeding = true;
+    screen.wait('Waiting for the first words …');
+    await Promise.all([session.stream(audio, { pace, signal }), follow(session, signal)]);
+  } catch (error) {
+    if (!signal.aborted) await giveUp(error);
+  } finally {
+    if (signal === work.signal) {
+      feeding = false;
+      speak.disabled = false;
+    }
+  }
+}
+
+/** Comes back to the talk of the address. @param {string} id */
+async function reopen(id) {
+  const { signal } = work;
+  session = client.attach(id);
+  view.begin(undefined);
+  view.say('Looking for the talk …', 'busy');
+  try {
+    view.progress(await session.status({ signal }));
+    view.opened(session, undefined);
+    watch(session, performance.now(), signal);
+    await follow(session, signal);
+  } catch (error) {
+    if (!signal.aborted) await giveUp(error);
+  }
+}
+
+/** @param {FacecastSession} talk @param {number} since @param {AbortSignal} signal */
+function watch(talk, since, signal) {
+  screen.wait('Waiting for the first words …');
+  screen.play(talk.hlsUrl, {
+    onFirstPicture: () => {
+      screen.wait();
+      view.firstPicture(performance.now() - since);
+    },
+    onError: (error) => {
+      if (signal.aborted) return;
+      screen.wait();
+      view.fail({ code: 'stream', detail: error.message });
+    },
+  });
+}
+
+/** Shows what the service does until the last frame is there. @param {FacecastSession} talk @param {AbortSignal} signal */
+async function follow(talk, signal) {
+  await talk.waitUntilComplete({
+    signal,
+    pollSeconds: 0.3,
+    onProgress: (status) => {
+      view.progress(status);
+      view.say(...stateInWords(status));
+    },
+  });
+}
+
+/** @param {SessionStatus} status @returns {[string, 'busy' | 'done']} */
+function stateInWords({ status, total_frames_generated: frames }) {
+  if (status === 'complete') return ['The talk is complete.', 'done'];
+  if (status === 'error') return ['The talk has stopped.', 'done'];
+  if (frames === 0) return ['Listening …', 'busy'];
+  return [status === 'processing' ? 'Speaking …' : 'Waiting for more words …', 'busy'];
+}
+
+/** @param {unknown} error */
+async function giveUp(error) {
+  await endTalk();
+  view.fail(error);
+}
+
+/** Deletes the talk, if there is one, and goes back to the portrait. */
+async function endTalk() {
+  work.abort();
+  feeding = false;
+  const ended = session;
+  session = undefined;
+  screen.stop();
+  view.clear();
+  view.say('Ready when you are.', 'idle');
+  speak.disabled = false;
+  history.replaceState(null, '', location.pathname);
+  await ended?.cleanup().catch(() => undefined);
+}
+
+find('#stop').addEventListener('click', async () => {
+  await endTalk();
+  speak.focus();
+});
+
+for (const button of document.querySelectorAll('.copy')) {
+  button.addEventListener('click', async () => {
+    await copy(find(`#${/** @type {HTMLElement} */ (button).dataset.copy}`));
+    button.textContent = 'Copied';
+    setTimeout(() => {
+      button.textContent = 'Copy';
+    }, 1500);
+  });
+}
+
+// Half a recording would leave the talk waiting for the rest.
+addEventListener('beforeunload', (event) => {
+  if (feeding) event.preventDefault();
+});
+
+async function showHealth() {
+  const place = find('.service');
+  try {
+    const { device, frame } = await client.health();
+    place.dataset.health = 'ready';
+    find('#service-text').textContent =
+      `Ready, ${frame.width}×${frame.height} on ${device === 'cuda' ? 'the GPU' : 'the CPU'}`;
+    return;
+  } catch (error) {
+    const starting = /** @type {{ code?: string }} */ (error).code === 'not_ready';
+    place.dataset.health = starting ? 'starting' : 'away';
+    find('#service-text').textContent = starting ? 'Loading the model …' : 'The service cannot be reached';
+  }
+  setTimeout(showHealth, 2000);
+}
+
+showHealth();
+showValues(form);
+const asked = new URLSearchParams(location.search).get('session');
+if (asked) reopen(asked);
+portrait.useSample();
+recording.useSample();

@@ -1,0 +1,50 @@
+/** @import { FacecastError } from 'facecast-client' */
+
+/** What the page says about each code: a short title, and what one can do, where the service's detail does not say. */
+const TITLES = /** @type {Readonly<Record<string, string>>} */ ({
+  face_not_found: 'No face was found in this picture',
+  invalid_image: 'This picture cannot be read',
+  image_too_large: 'This picture is too large',
+  invalid_audio: 'This recording cannot be read',
+  audio_too_large: 'This recording is too large',
+  too_many_sessions: 'The service has no room for another talk now',
+  session_lagging: 'The service does not keep up',
+  session_not_found: 'This talk is gone',
+  session_closed: 'This talk has ended',
+  session_failed: 'The talk stopped because of an error',
+  not_ready: 'The service is still starting',
+  draining: 'The service is shutting down',
+  network: 'The service cannot be reached',
+  timeout: 'The service does not answer',
+});
+
+const ADVICE = /** @type {Readonly<Record<string, string>>} */ ({
+  face_not_found: 'Choose one with a well-lit face that looks at the camera, or switch off "Crop to the face".',
+  session_not_found: 'It was deleted, or nobody had watched it for a long time.',
+  network: 'Is it running? It is started with "npm start".',
+  audio_too_large: 'WAV files may be of any length; they are sent piece by piece.',
+});
+
+/**
+ * @param {unknown} error
+ * @returns {{ title: string, detail: string }}
+ */
+export function inWords(error) {
+  const { code, detail, requestId } = /** @type {Partial<FacecastError>} */ (error);
+  if (!code) return { title: 'Something went wrong in this page', detail: String(error) };
+  const reference = code === 'internal' && requestId ? ` (request ${requestId})` : '';
+  return {
+    title: TITLES[code] ?? 'The service refused this',
+    detail: [ADVICE[code] ?? detail, reference].join(''),
+  };
+}
+
+/** @param {number} seconds */
+export function inSeconds(seconds) {
+  return `${seconds.toFixed(1)} s`;
+}
+
+/** @param {number} bytes */
+export function inBytes(bytes) {
+  return bytes < 1_000_000 ? `${Math.max(1, Math.round(bytes / 1000))} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
