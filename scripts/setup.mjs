@@ -1,8 +1,7 @@
 // Makes the machine ready: npm packages, FFmpeg, the build. Says what it does and why; does nothing twice.
 // It uses nothing but Node itself, because it runs before anything is installed.
 //
-//   node scripts/setup.mjs               what running the service needs
-//   node scripts/setup.mjs --for-tests   the same; the tests need nothing more
+//   node scripts/setup.mjs
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
