@@ -75,6 +75,7 @@ def compose_mouth(b, region, at, jaw, gap, gain):
     interior = b.add(at.pose, b.mul(axis, b.sub(rest, b.reshape(jaw, (1,)))))
     # While the lips touch there is no inside: what shows between them is the shaded edge of the upper one.
     parted = b.clip(b.mul(gap, 1 / 0.02))
+    shadow = dict(zip("yuv", b.op("Split", [b.input("mouth_shadow", np.float32, [3])], outputs=3, axis=0)))
     result = {}
     for half in (False, True):
         upper, lower, back, skull = (region.indices(c, half) for c in (at.upper, at.lower, interior, at.pose))
@@ -92,8 +93,7 @@ def compose_mouth(b, region, at, jaw, gap, gain):
         teeth_alpha = b.mul(b.to_float(look_up(b, region.table("teeth_alpha", half), skull)), 1 / 255)
         for plane in ("u", "v") if half else ("y",):
             get = lambda layer, i: b.to_float(look_up(b, region.table(f"{layer}_{plane}"), i))
-            inside = b.sub(b.mix(get("jaw", back), get("teeth", skull), teeth_alpha), BLACK[plane])
-            inside = b.add(b.mul(inside, light), BLACK[plane])
+            inside = b.mix(shadow[plane], b.mix(get("jaw", back), get("teeth", skull), teeth_alpha), light)
             upper_skin = get("upper", upper)
             seam = b.add(b.mul(b.sub(upper_skin, BLACK[plane]), SEAM_LIGHT), BLACK[plane])
             inside = b.mix(seam, inside, parted)

@@ -43,12 +43,12 @@ def expression_controls(b, t, upper_closing):
     parted = b.sub(1.0, t["lipclose"])
     open_ = b.mul(t["open"], parted)
     tuck = b.mul(t["tuck"], parted)
-    # `open` is the gap that is seen. Lower lip under the upper teeth (f, v) leaves them showing.
-    gap = b.add(b.mul(open_, WIDEST_GAP), b.mul(tuck, 0.028))
+    # `open` is the gap that is seen. The tucked lower lip (f, v) rises by .03 u and still leaves the teeth showing.
+    gap = b.add(b.mul(open_, WIDEST_GAP), b.mul(tuck, 0.05))
     # A jaw far lower than the lips part would stretch the lower lip; it follows them instead.
     jaw = b.min(b.mul(t["jaw"], JAW_REACH), b.add(gap, 0.04))
     hint = b.mul(t["upper_raise"], b.clip(b.mul(open_, 4.0)))
-    upper = b.add(b.add(b.mul(gap, 0.2), b.mul(hint, 0.02)), b.mul(tuck, 0.014))
+    upper = b.add(b.add(b.mul(gap, 0.2), b.mul(hint, 0.02)), b.mul(tuck, 0.03))
     lower = b.sub(b.sub(gap, jaw), upper)
     # An upper lip that was brought down to close the photo's own gap first goes back to where it was.
     returned = b.min(upper, upper_closing)

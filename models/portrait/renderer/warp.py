@@ -78,10 +78,13 @@ class TableIndex:
         b = self.b
         # Bounded at the nodes: what is interpolated between bounded values stays within them. Half added to round.
         at = b.add(b.min(b.max(at, 0.0), limit), 0.5)
-        at = b.op("Resize", [at, "", scales], mode="linear", coordinate_transformation_mode="asymmetric")
-        at = b.op("Floor", [b.crop(at, b.integers(0, 0), size)])
-        x, y = b.op("Split", [at], outputs=2, axis=1)
-        flat = b.op("Cast", [b.add(b.mul(y, stride), x)], to=TensorProto.INT32)
+        # One plane at a time: full-size planes are expensive to take apart.
+        x, y = (
+            b.op("Floor", [b.op("Resize", [p, "", scales], mode="linear", coordinate_transformation_mode="asymmetric")])
+            for p in b.op("Split", [at], outputs=2, axis=1)
+        )
+        # The last node only ends the last cell.
+        flat = b.op("Cast", [b.crop(b.add(b.mul(y, stride), x), b.integers(0, 0), size)], to=TensorProto.INT32)
         return b.reshape(flat, (1, -1))
 
 

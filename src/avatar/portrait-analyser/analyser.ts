@@ -13,7 +13,7 @@ import { type Patch, Photo, type Rect } from './photo.js';
 import { HeadShape, poseField, poseMotionAt } from './pose-field.js';
 import { coveringCells } from './regions.js';
 import { cutSkin, mouthRect, mouthRegion } from './skin-layers.js';
-import { colourTables, coverageTables, distanceTables, TABLE_SCALE } from './tables.js';
+import { colourTables, coverageTables, distanceTables, TABLE_SCALE, toYuv } from './tables.js';
 import { eachNode, GRID_NODES, placeWarpGrid, type WarpGrid } from './warp-grid.js';
 
 /** Tensors that make the renderer draw one person, by the renderer graph's input names, and `motion_ref`. */
@@ -145,6 +145,7 @@ function mouthTables(photo: Photo, face: FaceFrame, mouth: MouthFrame, grid: War
   const range = LIP_RANGE * face.unit;
   return {
     ...placement('mouth', grid, rect, mouthRegion(mouth, photo)),
+    mouth_shadow: floats(toYuv(interior.shadow), [3]),
     mouth_jaw_rest: floats([interior.jawRest / face.unit], [1]),
     ...colours('mouth_upper', skin.upper),
     ...colours('mouth_lower', skin.lower),
@@ -161,7 +162,6 @@ function eyeTables(name: string, photo: Photo, eye: EyeFrame, grid: WarpGrid): I
   const layers = cutEye(photo, eye, rect);
   const { width, height } = layers.ball;
   const range = EYE_RANGE * eye.unit;
-  const [r, g, b] = layers.lash;
   return {
     ...placement(name, grid, rect, eyeRect(eye, photo, 0.04)),
     ...colours(`${name}_ball`, layers.ball),
@@ -170,14 +170,7 @@ function eyeTables(name: string, photo: Photo, eye: EyeFrame, grid: WarpGrid): I
     ...pair(`${name}_above_open`, distanceTables(layers.aboveOpen, width, height, range)),
     ...pair(`${name}_above_shut`, distanceTables(layers.aboveShut, width, height, range)),
     ...pair(`${name}_lid_mask`, coverageTables(layers.lidMask, width, height)),
-    [`${name}_lash`]: floats(
-      [
-        16 + 0.256788 * r + 0.504129 * g + 0.097906 * b,
-        128 - 0.148223 * r - 0.290993 * g + 0.439216 * b,
-        128 + 0.439216 * r - 0.367788 * g - 0.071427 * b,
-      ],
-      [3],
-    ),
+    [`${name}_lash`]: floats(toYuv(layers.lash), [3]),
   };
 }
 

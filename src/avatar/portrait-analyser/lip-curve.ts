@@ -17,6 +17,8 @@ export interface LipLines {
 
 /** A gap of more than this (in u, 2 mm) between the inner lips counts as an open mouth. */
 const OPEN_GAP = 0.022;
+/** What must be left of it (in u) between the edges found on the picture. */
+const LEAST_SEEN_GAP = 0.015;
 
 /**
  * Finds the lips' inner edges on the picture itself. The mesh is off by a few pixels there, which is enough to paint
@@ -26,14 +28,23 @@ export function findLipLines(photo: Photo, face: FaceFrame): LipLines {
   const [, upperY] = inFace(face, POINT.upperLipMiddle);
   const [, lowerY] = inFace(face, POINT.lowerLipMiddle);
   if (lowerY - upperY > OPEN_GAP) {
-    return {
-      upper: edgeOfRedness(photo, face, UPPER_LIP_INNER, -1),
-      lower: edgeOfRedness(photo, face, LOWER_LIP_INNER, 1),
-      open: true,
-    };
+    const upper = edgeOfRedness(photo, face, UPPER_LIP_INNER, -1);
+    const lower = edgeOfRedness(photo, face, LOWER_LIP_INNER, 1);
+    // The mesh opens some closed mouths (statues, deep shadows); their two edges then fall on one another.
+    if (middleGap(upper, lower) > LEAST_SEEN_GAP * face.unit) return { upper, lower, open: true };
   }
   const line = darkestPath(photo, face);
   return { upper: line, lower: line, open: false };
+}
+
+/** Mean distance of two lines over their middle third, pixels. */
+function middleGap(upper: Polyline, lower: Polyline): number {
+  const from = floor(upper.length / 3);
+  let sum = 0;
+  for (let i = from; i < upper.length - from; i++) {
+    sum += hypot(lower[i][0] - upper[i][0], lower[i][1] - upper[i][1]) * (lower[i][1] > upper[i][1] ? 1 : -1);
+  }
+  return sum / (upper.length - 2 * from);
 }
 
 function inFace(face: FaceFrame, index: number): [number, number] {
@@ -170,12 +181,12 @@ function redness(rgb: readonly number[]): number {
  */
 function edgeOfRedness(photo: Photo, face: FaceFrame, ring: readonly number[], side: -1 | 1): Polyline {
   const columns = 48;
-  const rows = 25;
+  const rows = side > 0 ? 33 : 25;
   const band = searchBand(face, [ring], columns);
   const u = face.unit;
   // The lower inner ring of the mesh tends to sit on the teeth, so it may look further outward than the upper one.
   const inward = -0.022 * u;
-  const outward = (side > 0 ? 0.05 : 0.036) * u;
+  const outward = (side > 0 ? 0.09 : 0.036) * u;
   const offset = (j: number) => (inward + ((outward - inward) * j) / (rows - 1)) * side;
   const radius = clamp(u / 100, 0.5, 1.7);
   const values = new Float64Array(columns * rows);
@@ -199,7 +210,7 @@ function edgeOfRedness(photo: Photo, face: FaceFrame, ring: readonly number[], s
   }
   const scale = max(2, percentile(steps, 0.97));
   const cost = gradient.map((g, at) => {
-    const away = offset(at % rows) / (0.05 * u);
+    const away = offset(at % rows) / ((side > 0 ? 0.075 : 0.05) * u);
     return -g / scale + 0.45 * away * away;
   });
   const path = cheapestPath(cost, columns, rows, 2, 0.22);

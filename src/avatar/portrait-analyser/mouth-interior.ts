@@ -11,6 +11,8 @@ export interface MouthInterior {
   readonly teeth: Patch;
   /** Coverage 0..1 of the upper teeth, one per pixel. */
   readonly teethAlpha: Float32Array;
+  /** What the inside darkens toward behind the lips: warm, where the portrait is. */
+  readonly shadow: Rgb;
   /** Pixels along the mouth's `down`. */
   readonly jawRest: number;
 }
@@ -53,12 +55,13 @@ export function drawInterior(photo: Photo, face: FaceFrame, mouth: MouthFrame, r
       jaw.rgb.set(jawColour(x, (v - slope * u - line - jawRest) / mm, mm, palette), at * 3);
       const arch = clamp(1 - (x / 27) ** 2, 0, 1);
       const drawn = upperTooth(x, (edge + slope * u - 3.6 * mm * (1 - arch) - v) / mm, mm, palette);
-      teethAlpha[at] = drawn.alpha;
+      // Behind the corners there is cheek, not teeth.
+      teethAlpha[at] = drawn.alpha * (1 - smoothstep(0.72, 1, abs(alongMouth(mouth, u))));
       teeth.rgb.set(drawn.colour, at * 3);
       if (own) keepOwnTeeth(photo, mouth, u, v, own, teeth, teethAlpha, at, mm);
     }
   }
-  return { jaw, teeth, teethAlpha, jawRest };
+  return { jaw, teeth, teethAlpha, shadow: palette.cavity, jawRest };
 }
 
 /** The upper lip's tilt against the line of the corners: the teeth lie along it. */

@@ -1,11 +1,22 @@
 import { clamp, floor, max, min } from './math.js';
-import type { Patch } from './photo.js';
+import type { Patch, Rgb } from './photo.js';
 
 /**
  * Entries per pixel, each way. The renderer looks the nearest entry up instead of interpolating: bytes gathered from a
  * table three times as fine cost a tenth of a bilinear sample and look the same.
  */
 export const TABLE_SCALE = 3;
+
+// ITU-R BT.601, 8-bit studio range: luma 16..235, chroma 16..240.
+const Y_WEIGHTS = [0.256788, 0.504129, 0.097906] as const;
+const U_WEIGHTS = [-0.148223, -0.290993, 0.439216] as const;
+const V_WEIGHTS = [0.439216, -0.367788, -0.071427] as const;
+
+/** One colour in the tables' terms. */
+export function toYuv([r, g, b]: Rgb): [number, number, number] {
+  const dot = (weights: readonly [number, number, number]) => weights[0] * r + weights[1] * g + weights[2] * b;
+  return [16 + dot(Y_WEIGHTS), 128 + dot(U_WEIGHTS), 128 + dot(V_WEIGHTS)];
+}
 
 /** Luma at three entries a pixel, chroma at three entries a pair of pixels; BT.601, limited range. */
 export interface ColourTables {
@@ -25,10 +36,9 @@ export function colourTables(patch: Patch): ColourTables {
     const r = rgb[i * 3];
     const g = rgb[i * 3 + 1];
     const b = rgb[i * 3 + 2];
-    // ITU-R BT.601, 8-bit studio range.
-    y[i] = 16 + 0.256788 * r + 0.504129 * g + 0.097906 * b;
-    u[i] = 128 - 0.148223 * r - 0.290993 * g + 0.439216 * b;
-    v[i] = 128 + 0.439216 * r - 0.367788 * g - 0.071427 * b;
+    y[i] = 16 + Y_WEIGHTS[0] * r + Y_WEIGHTS[1] * g + Y_WEIGHTS[2] * b;
+    u[i] = 128 + U_WEIGHTS[0] * r + U_WEIGHTS[1] * g + U_WEIGHTS[2] * b;
+    v[i] = 128 + V_WEIGHTS[0] * r + V_WEIGHTS[1] * g + V_WEIGHTS[2] * b;
   }
   return {
     y: enlarge(y, width, height),
