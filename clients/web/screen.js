@@ -35,10 +35,10 @@ export class Screen {
   /**
    * Plays a talk as soon as its first segment is there.
    * @param {string} hlsUrl
-   * @param {{ onFirstPicture: () => void, onError: (error: Error) => void }} listener
+   * @param {{ onFirstPicture: () => void, onError: (error: Error) => void, signal: AbortSignal }} listener `signal` ends it
    */
-  async play(hlsUrl, { onFirstPicture, onError }) {
-    this.#video.addEventListener('loadeddata', onFirstPicture, { once: true });
+  async play(hlsUrl, { onFirstPicture, onError, signal }) {
+    this.#video.addEventListener('loadeddata', onFirstPicture, { once: true, signal });
     try {
       if (!(await this.#player.load(hlsUrl, onError))) return;
       this.#video.hidden = false;

@@ -17,25 +17,30 @@ const speak = /** @type {HTMLButtonElement} */ (find('#speak'));
 const screen = new Screen();
 const view = new TalkView();
 const client = new FacecastClient(new URL('.', import.meta.url), {
-  onRetry: ({ error, waitSeconds }) =>
-    view.say(`${error.detail} Trying again in ${Math.ceil(waitSeconds)} s …`, 'busy'),
+  onRetry: ({ error, waitSeconds }) => {
+    // A chunk that has to wait is nothing to speak of while the talk goes on.
+    if (session && error.status === 429) return;
+    view.say(`${error.detail} Trying again in ${Math.ceil(waitSeconds)} s …`, 'busy');
+  },
 });
 
 /** The talk on the screen. @type {FacecastSession | undefined} */
 let session;
+/** Whether this page made it; another's is never deleted unasked. */
+let own = false;
 /** Ends what is being done for it. */
 let work = new AbortController();
 let feeding = false;
 /** Length of the chosen recording in seconds, where this browser can tell. @type {number | undefined} */
 let recordingSeconds;
 
+const thumbnail = /** @type {HTMLImageElement} */ (find('#portrait .thumb img'));
 const portrait = new Picker(find('#portrait'), {
   accepts: /^image\/(png|jpeg|webp)\b/,
   refusal: 'choose a PNG, JPEG or WebP picture.',
   sampleUrl: new URL('samples/portrait.jpg', import.meta.url).href,
   onRefuse: refuse,
   onChoose: (file) => {
-    const thumbnail = /** @type {HTMLImageElement} */ (find('#portrait .thumb img'));
     if (thumbnail.src) URL.revokeObjectURL(thumbnail.src);
     thumbnail.src = URL.createObjectURL(file);
     thumbnail.hidden = false;
@@ -79,7 +84,9 @@ async function showRecording(file) {
   recordingSeconds = decoded?.duration;
   listen.hidden = !decoded;
   if (decoded) recording.describe(undefined, `${inSeconds(decoded.duration)} long`);
-  drawWaveform(/** @type {HTMLCanvasElement} */ (find('#recording canvas')), decoded);
+  const draw = () => drawWaveform(/** @type {HTMLCanvasElement} */ (find('#recording canvas')), decoded);
+  draw();
+  matchMedia('(prefers-color-scheme: dark)').onchange = draw;
 }
 
 form.addEventListener('submit', async (event) => {
@@ -101,18 +108,19 @@ async function makeTalk(image, audio) {
   const { options, pace } = readTuning(form);
   const since = performance.now();
   // The service has room for so many talks; the one before has been seen.
-  await endTalk();
+  await endTalk({ remove: own });
   work = new AbortController();
   const { signal } = work;
   loudspeaker.pause();
   speak.disabled = true;
-  screen.showPortrait(URL.createObjectURL(image));
+  screen.showPortrait(thumbnail.src);
   screen.root.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
   screen.wait('Reading the portrait …');
   view.begin(recordingSeconds);
   view.say('Reading the portrait …', 'busy');
   try {
     session = await client.init(image, { ...options, signal });
+    own = true;
     view.opened(session, { options, names: { portrait: image.name, recording: audio.name } });
     history.replaceState(null, '', `?session=${session.id}`);
     watch(session, since, signal);
@@ -133,6 +141,7 @@ async function makeTalk(image, audio) {
 async function reopen(id) {
   const { signal } = work;
   session = client.attach(id);
+  own = false;
   view.begin(undefined);
   view.say('Looking for the talk …', 'busy');
   try {
@@ -153,6 +162,7 @@ function watch(talk, since, signal) {
       screen.wait();
       view.firstPicture(performance.now() - since);
     },
+    signal,
     onError: (error) => {
       if (signal.aborted) return;
       screen.wait();
@@ -183,12 +193,12 @@ function stateInWords({ status, total_frames_generated: frames }) {
 
 /** @param {unknown} error */
 async function giveUp(error) {
-  await endTalk();
+  await endTalk({ remove: own });
   view.fail(error);
 }
 
-/** Deletes the talk, if there is one, and goes back to the portrait. */
-async function endTalk() {
+/** Goes back to the portrait. @param {{ remove: boolean }} options whether the service shall delete the talk */
+async function endTalk({ remove }) {
   work.abort();
   feeding = false;
   const ended = session;
@@ -198,11 +208,11 @@ async function endTalk() {
   view.say('Ready when you are.', 'idle');
   speak.disabled = false;
   history.replaceState(null, '', location.pathname);
-  await ended?.cleanup().catch(() => undefined);
+  if (remove) await ended?.cleanup().catch(() => undefined);
 }
 
 find('#stop').addEventListener('click', async () => {
-  await endTalk();
+  await endTalk({ remove: true });
   speak.focus();
 });
 
@@ -224,10 +234,9 @@ addEventListener('beforeunload', (event) => {
 async function showHealth() {
   const place = find('.service');
   try {
-    const { device, frame } = await client.health();
+    const { device } = await client.health();
     place.dataset.health = 'ready';
-    find('#service-text').textContent =
-      `Ready, ${frame.width}×${frame.height} on ${device === 'cuda' ? 'the GPU' : 'the CPU'}`;
+    find('#service-text').textContent = `Ready on the ${device === 'cuda' ? 'GPU' : 'CPU'}`;
     return;
   } catch (error) {
     const starting = /** @type {{ code?: string }} */ (error).code === 'not_ready';

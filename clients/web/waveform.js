@@ -26,7 +26,7 @@ export function drawWaveform(canvas, audio) {
   const context = canvas.getContext('2d');
   if (!context) return;
   const { width, height } = canvas;
-  const bars = 12;
+  const bars = 16;
   const pitch = width / bars;
   const loudness = audio ? loudnessOf(audio.getChannelData(0), bars) : new Array(bars).fill(0);
   const loudest = Math.max(...loudness, 1e-6);
