@@ -18,6 +18,8 @@ export class TalkView {
   #file = { href: '', download: '' };
   /** Length of the recording in seconds, where it is known. @type {number | undefined} */
   #totalSeconds;
+  /** Seconds of speech accepted. */
+  #accepted = 0;
 
   constructor() {
     this.#download.addEventListener('click', () => {
@@ -30,6 +32,7 @@ export class TalkView {
   /** @param {number | undefined} totalSeconds length of the recording */
   begin(totalSeconds) {
     this.#totalSeconds = totalSeconds;
+    this.#accepted = 0;
     this.clearError();
     this.warn([]);
     for (const id of ['accepted', 'rendered', 'frames', 'first']) element(`figure-${id}`).textContent = '–';
@@ -61,13 +64,14 @@ export class TalkView {
   /** @param {SessionStatus} status */
   progress({ status, total_frames_generated: frames, buffer_samples: waiting }) {
     const rendered = frames / FRAMES_PER_SECOND;
-    const accepted = rendered + waiting / BUFFER_RATE;
-    element('figure-accepted').textContent = inSeconds(accepted);
+    // What is being rendered at this moment is in neither number, so the sum goes up and down a little.
+    this.#accepted = Math.max(this.#accepted, rendered + waiting / BUFFER_RATE);
+    element('figure-accepted').textContent = inSeconds(this.#accepted);
     element('figure-rendered').textContent = inSeconds(rendered);
     element('figure-frames').textContent = String(frames);
-    const total = Math.max(this.#totalSeconds ?? accepted, accepted, 1e-6);
+    const total = Math.max(this.#totalSeconds ?? 0, this.#accepted, 1e-6);
     if (status === 'complete') this.#meter(1, 1);
-    else this.#meter(accepted / total, rendered / total);
+    else this.#meter(this.#accepted / total, rendered / total);
     this.#setComplete(status === 'complete');
   }
 
