@@ -61,6 +61,7 @@ export function cutEye(photo: Photo, eye: EyeFrame, rect: Rect): EyeLayers {
         if (hole > -0.12 * unit) photo.sample(x, y, ball.rgb, at * 3);
       }
       paintLid(lid, at, skin, eye, u, v, crease, shut);
+      if (lidMask[at] > 0) addGrain(photo, lid, at, eye, u, v + bottom - crease + 0.05 * unit);
     }
   }
   return { ball, lid, opening, aboveOpen, aboveShut, lidMask, lash: skin.lash };
@@ -132,6 +133,15 @@ function smoothColours(colours: Rgb[], sigma: number): void {
       colour[c] = smooth[i];
     });
   }
+}
+
+/** Gives painted skin the grain of the skin under the eye, without its shapes: what differs from the mean around it. */
+function addGrain(photo: Photo, lid: Patch, at: number, eye: EyeFrame, u: number, v: number): void {
+  const reach = max(1.5, 0.015 * eye.unit);
+  const light = (du: number, dv: number) => brightness(photo.at(...fromEye(eye, u + du, v + dv)));
+  const around = (light(reach, 0) + light(-reach, 0) + light(0, reach) + light(0, -reach)) / 4;
+  const grain = clamp(light(0, 0) - around, -8, 8);
+  for (let c = 0; c < 3; c++) lid.rgb[at * 3 + c] += grain;
 }
 
 function paintLid(
