@@ -103,7 +103,7 @@ function paletteFor(skin: Rgb, ownTeeth: Rgb | undefined): Palette {
   return {
     teeth: ownTeeth ? (drawn.map((c, k) => mix(c, ownTeeth[k], 0.85)) as Rgb) : drawn,
     gum: lit([172, 104, 112], level * 0.78),
-    cavity: lit([40, 17, 20], max(level, 0.6)),
+    cavity: lit([52, 20, 22], max(level, 0.6)),
     tongue: lit([172, 94, 96], level * 0.8),
   };
 }

@@ -41,7 +41,7 @@ export function cutSkin(photo: Photo, mouth: MouthFrame, rect: Rect): SkinLayers
   const upperDistance = new Float32Array(upper.width * upper.height);
   const lowerDistance = new Float32Array(upper.width * upper.height);
   // An open mouth's edge carries a rim of the gap's colour; a closed one's dark line belongs to both lips.
-  const inset = mouth.open ? clamp(0.016 * mouth.unit, 1, 3) : 0.8;
+  const inset = mouth.open ? clamp(0.016 * mouth.unit, 0.5, 3) : 0.8;
   const band = 0.06 * mouth.unit;
   for (let row = 0; row < upper.height; row++) {
     for (let column = 0; column < upper.width; column++) {
@@ -50,7 +50,7 @@ export function cutSkin(photo: Photo, mouth: MouthFrame, rect: Rect): SkinLayers
       const reach = abs(alongMouth(mouth, u));
       const beyond = max(0, reach - 1) * max(mouth.left, mouth.right);
       // The corners of an open mouth are kept a little free of both lips, so that they do not fray.
-      const ease = mouth.open ? 1.2 * clamp((1.05 - reach) / 0.2, 0, 1) : 0;
+      const ease = mouth.open ? min(1.2, 0.012 * mouth.unit) * clamp((1.05 - reach) / 0.2, 0, 1) : 0;
       const top = mouth.upperInner(u);
       const bottom = mouth.lowerInner(u);
       // Past the corners the cut fades out instead of running on through the cheek.
