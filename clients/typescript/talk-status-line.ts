@@ -21,7 +21,7 @@ export class StatusLine {
 
   show(text: string): void {
     if (this.#out.isTTY) {
-      const fitting = text.slice(0, Math.max(20, (this.#out.columns ?? 80) - 1));
+      const fitting = text.slice(0, Math.max(20, (this.#out.columns || 80) - 1));
       this.#out.write(CLEAR_LINE + fitting);
       this.#shown = true;
     } else if (this.#now() - this.#lastWrite >= 5000) {

@@ -32,7 +32,10 @@ try {
 async function talk(options: TalkOptions, signal: AbortSignal): Promise<void> {
   const [portrait, speech] = await Promise.all([readInput('image', options.image), readInput('audio', options.audio)]);
   const client = new FacecastClient(options.server, { onRetry: (retry) => line.show(waiting(retry)) });
-  await client.health({ signal });
+  // Asked once: where nobody is, there is nothing to wait for. A service that still loads its model is waited for by init.
+  await client.health({ signal }).catch((error) => {
+    if (!(error instanceof FacecastError && error.code === 'not_ready')) throw error;
+  });
   line.show('Reading the portrait …');
   const session = await client.init(portrait, { ...options.init, fileName: basename(options.image), signal });
   line.end();

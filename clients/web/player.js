@@ -2,8 +2,10 @@
 
 /** Waits between two questions for a playlist that is not there yet, milliseconds. */
 const PLAYLIST_RETRY_MS = 500;
-/** Media errors in a row that hls.js may try to recover from. */
-const MAX_RECOVERIES = 3;
+/** Media errors, in a row where that can be told, after which to give up. */
+const MAX_RECOVERIES = 5;
+/** Wait before a browser's own player is given the stream again, milliseconds. */
+const NATIVE_RETRY_MS = 1000;
 
 /** Plays a talk from its first word while it is being made: with hls.js, or natively where there is no MSE. */
 export class Player {
@@ -32,7 +34,7 @@ export class Player {
       const { default: Hls } = await import('hls.js');
       signal.throwIfAborted();
       if (Hls.isSupported()) this.#play(Hls, url, onError);
-      else if (this.#video.canPlayType('application/vnd.apple.mpegurl')) this.#video.src = url;
+      else if (this.#video.canPlayType('application/vnd.apple.mpegurl')) this.#playNatively(url, signal, onError);
       else throw new Error('This browser plays neither HLS nor Media Source Extensions.');
       return true;
     } catch (error) {
@@ -50,6 +52,28 @@ export class Player {
       this.#video.removeAttribute('src');
       this.#video.load();
     }
+  }
+
+  /** @param {string} url @param {AbortSignal} signal @param {(error: Error) => void} onError */
+  #playNatively(url, signal, onError) {
+    const video = this.#video;
+    let recoveries = 0;
+    // Some players give up on a stream that is only one segment long as yet.
+    const recover = () => {
+      if (recoveries++ === MAX_RECOVERIES) {
+        onError(new Error(`The stream cannot be played (${video.error?.message || 'no reason given'}).`));
+        return;
+      }
+      const position = video.currentTime;
+      setTimeout(() => {
+        if (signal.aborted) return;
+        video.src = url;
+        video.currentTime = position;
+        video.play().catch(() => undefined);
+      }, NATIVE_RETRY_MS);
+    };
+    video.addEventListener('error', recover, { signal });
+    video.src = url;
   }
 
   /** @param {typeof HlsConstructor} Hls @param {string} url @param {(error: Error) => void} onError */
