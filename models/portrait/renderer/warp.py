@@ -37,7 +37,7 @@ class Coordinates:
         nodes = NODES * NODES
         forward = b.reshape(b.matmul(expression, b.input("field_expression", np.float32, ["controls", 4 * nodes])), (2, 2, NODES, NODES))
         head = b.reshape(b.matmul(pose, b.input("field_pose", np.float32, [11, 2 * nodes])), (1, 2, NODES, NODES))
-        skin = b.reshape(invert(b, forward, 3), (1, 4, NODES, NODES))
+        skin = b.reshape(invert(b, forward, 2), (1, 4, NODES, NODES))
         turned = invert(b, head, 2)
         # Expression is undone in the face at rest: look its displacement up where the pose leads to.
         at = b.add(turned, planes)
