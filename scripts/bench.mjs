@@ -91,6 +91,9 @@ async function measureService() {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   const url = `http://127.0.0.1:${port}`;
+  service.once('exit', (code) => {
+    if (code) process.exit(1); // it has said why
+  });
   try {
     while (
       !(await fetch(`${url}/health`).then(

@@ -20,6 +20,9 @@ if (setup.status !== 0) process.exit(setup.status ?? 1);
 
 const port = process.env.PORT || '9999';
 const server = `http://localhost:${port}`;
+if (!(Number(port) > 0)) stop(`PORT=${port}: the demo needs a fixed port.`);
+if (await answers('/health/live'))
+  stop(`Something answers at ${server} already. Stop it, or choose another port: PORT=9998 npm run demo`);
 const service = spawn(process.execPath, ['dist/main.js'], {
   cwd: root,
   stdio: ['ignore', 'ignore', 'inherit'],
@@ -35,7 +38,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
 }
 
 console.log(`\nStarting the service on ${server} …`);
-while (!(await isHealthy())) await sleep(200);
+while (!(await answers('/health'))) await sleep(200);
 
 const { FacecastClient } = await import(join(root, 'clients/typescript/dist/facecast-client.js'));
 const samples = join(root, 'clients/web/samples');
@@ -50,12 +53,17 @@ const status = await session.waitUntilComplete();
 console.log(`${status.total_frames_generated} frames rendered. Choose your own portrait and recording on the page.`);
 console.log('Ctrl+C ends the service.');
 
-async function isHealthy() {
+async function answers(path) {
   try {
-    return (await fetch(`${server}/health`)).ok;
+    return (await fetch(server + path)).ok;
   } catch {
     return false;
   }
+}
+
+function stop(message) {
+  console.error(message);
+  process.exit(1);
 }
 
 /** Only where there is a desktop to open it on; a server has the printed address. */

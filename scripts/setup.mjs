@@ -39,7 +39,7 @@ function installPackages() {
   const stamp = join(root, 'node_modules', '.facecast-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   // Not `npm ci`: it refuses a lock file that lacks the optional packages of platforms nobody here has.
-  run('npm', ['install', '--no-save', '--no-audit'], 'installing the packages of package-lock.json');
+  run('npm', ['install', '--no-save', '--no-audit', '--include=dev'], 'installing the packages of package-lock.json');
   writeFileSync(stamp, lock);
 }
 
@@ -64,10 +64,9 @@ function newest(path) {
 }
 
 function build() {
-  const clients = ['facecast-client.ts', 'talk.ts', 'tsconfig.json'].map((name) =>
-    join(root, 'clients/typescript', name),
-  );
-  const sources = [join(root, 'src'), join(root, 'tsconfig.json'), ...clients];
+  const client = join(root, 'clients/typescript');
+  const clientSources = readdirSync(client).filter((name) => /\.ts$|tsconfig/.test(name));
+  const sources = [join(root, 'src'), join(root, 'tsconfig.json'), ...clientSources.map((name) => join(client, name))];
   const built = ['dist/main.js', 'clients/typescript/dist/talk.js'].map((name) => join(root, name));
   const oldest = Math.min(...built.map((path) => (existsSync(path) ? statSync(path).mtimeMs : 0)));
   if (oldest > Math.max(...sources.map(newest))) return;

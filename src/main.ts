@@ -18,7 +18,6 @@ async function main(): Promise<void> {
   const config = readConfig(process.env);
   const logger = createLogger(config.logLevel);
   await checkFfmpeg();
-  await sweepHlsDirectory(config.hlsDirectory);
 
   let service: ServiceHealth | undefined;
   const app = createApp({
@@ -37,6 +36,9 @@ async function main(): Promise<void> {
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : config.port;
   logger.info({ port, host: config.host }, 'listening, loading the model');
+  // Only now: whoever holds the port may be a service whose talks are in that folder.
+  const swept = await sweepHlsDirectory(config.hlsDirectory);
+  if (swept.length > 0) logger.info({ sessions: swept }, 'removed what a crash left behind');
 
   const engine = await startEngine({
     packDirectory: join(config.modelsDirectory, config.modelPack),
@@ -64,18 +66,28 @@ async function main(): Promise<void> {
   };
   logger.info({ ...engine.description, port, url: `http://localhost:${port}/` }, 'ready');
 
-  let stopping = false;
+  let stopping = 0;
   const stop = async (signal: string) => {
-    if (stopping) process.exit(1); // asked twice: at once
-    stopping = true;
+    // Asked again: at once. A terminal and npm both pass one Ctrl+C on, so what comes within a second is the same wish.
+    if (stopping && Date.now() - stopping > 1000) process.exit(1);
+    if (stopping) return;
+    stopping = Date.now();
     logger.info({ signal, seconds: config.drainSeconds, sessions: registry.size }, 'draining');
     await registry.drain(config.drainSeconds);
     server.close();
     server.closeAllConnections();
     await engine.close();
     logger.info('stopped');
+    process.exit(0);
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      stop(signal).catch((err) => {
+        logger.fatal({ err }, 'not stopped cleanly');
+        process.exit(1);
+      });
+    });
+  }
 }
 
 main().catch((error) => {

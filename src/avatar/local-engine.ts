@@ -53,6 +53,7 @@ export class LocalEngine implements AvatarEngine {
       motionGenerator: await load('motion_generator'),
       renderer: await load('renderer'),
     };
+    if (models.sourceEncoder) pack.check('source_encoder', models.sourceEncoder);
     pack.check('audio_encoder', models.audioEncoder);
     pack.check('motion_generator', models.motionGenerator);
     pack.check('renderer', models.renderer);

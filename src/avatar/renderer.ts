@@ -16,7 +16,9 @@ export class Renderer {
       if (name !== 'motion' && !(name in identity)) throw new Error(`The renderer wants identity tensor "${name}".`);
     }
     this.#model = model;
-    this.#identity = Object.fromEntries(model.inputs.filter(({ name }) => name !== 'motion').map(({ name }) => [name, identity[name]!]));
+    this.#identity = Object.fromEntries(
+      model.inputs.filter(({ name }) => name !== 'motion').map(({ name }) => [name, identity[name]!]),
+    );
     const batch = model.inputs.find(({ name }) => name === 'motion')?.shape[0];
     this.#batch = typeof batch === 'number' ? batch : Number.POSITIVE_INFINITY;
   }

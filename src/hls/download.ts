@@ -50,6 +50,8 @@ export class Download {
       ...['-y', '-f', 'mp4', '-i', 'pipe:0', '-map', '0', '-c', 'copy', '-movflags', '+faststart', '-f', 'mp4', part],
     ]);
     this.#process = process;
+    // Awaited below; until then a failure must not count as unheard.
+    done.catch(() => undefined);
     try {
       const fed = pipeline(Readable.from(contents(sources)), process.stdin!).then(
         () => undefined,

@@ -4,12 +4,14 @@ import { createServer, type Server, type Socket } from 'node:net';
 export class EncoderOutput {
   readonly #server: Server;
   #socket: Socket | undefined;
-  /** Resolves when FFmpeg has written its last byte and every one was handed on. */
+  /** Resolves when FFmpeg has written its last byte and every one was handed on, or the output was closed. */
   readonly ended: Promise<void>;
+  #settle!: () => void;
 
   private constructor(server: Server, onData: (chunk: Buffer) => void) {
     this.#server = server;
     this.ended = new Promise((resolve) => {
+      this.#settle = resolve;
       server.on('connection', (socket) => {
         if (this.#socket) {
           socket.destroy();
@@ -19,7 +21,7 @@ export class EncoderOutput {
         server.close();
         socket.on('data', onData);
         socket.on('error', () => {}); // told by FFmpeg's exit
-        socket.on('end', resolve);
+        socket.on('close', resolve);
       });
     });
   }
@@ -41,5 +43,6 @@ export class EncoderOutput {
   close(): void {
     this.#socket?.destroy();
     this.#server.close();
+    this.#settle();
   }
 }

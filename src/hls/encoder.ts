@@ -52,7 +52,8 @@ export class Encoder {
     this.#options = options;
     this.#folder = folder;
     this.#frameBytes = (options.width * options.height * 3) / 2;
-    this.#command = ffmpeg();
+    // The same FFmpeg that was checked at start; fluent-ffmpeg would listen to FFMPEG_PATH.
+    this.#command = ffmpeg().setFfmpegPath('ffmpeg');
     this.#exited = new Promise((resolve) => {
       this.#command.on('end', () => {
         resolve();

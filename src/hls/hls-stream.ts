@@ -26,6 +26,11 @@ export interface HlsStreamOptions {
   readonly segmentFrames: number;
   /** `pc` (default): Y, U and V use all of 0..255, as in JPEG; `tv`: 16..235 and 16..240. The matrix is BT.601's. */
   readonly colorRange?: 'pc' | 'tv';
+  /**
+   * Goes into every URI of the playlist, so that a talk which takes over the address of an earlier one is not played from a
+   * cache: media may be kept for ever (RFC 8216bis 6.2.1), and the same URI must mean the same bytes.
+   */
+  readonly edition?: string;
   /** Seconds that `playlist` waits for the first segment; 15 when absent. */
   readonly waitSeconds?: number;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
@@ -149,21 +154,18 @@ export class HlsStream {
    * The media playlist as it is now. Waits for the first whole segment: a playlist without any makes players give up.
    *
    * @param signal frees the waiter when the client leaves; then rejects with the signal's reason.
-   * @throws AppError `not_ready` when there is no segment within the time, `session_not_found` when the stream is
-   *   closed, the stream's error when it failed before the first segment.
+   * @throws AppError `not_ready` when there is no segment within the time, `session_not_found` when the stream is closed,
+   *   `not_found` when the talk ended without a segment.
    */
   async playlist(signal?: AbortSignal): Promise<string> {
     if (!this.#hasAnswer()) await this.#wait(signal);
     if (this.#closing) throw new AppError('session_not_found', 'This session is closed.');
-    if (this.#segments.length === 0 && this.#failure) throw this.#failure;
-    if (!this.#hasAnswer()) {
-      throw new AppError('not_ready', 'The first segment is not ready yet.', { retryAfterSeconds: 1 });
-    }
+    if (this.#segments.length === 0) this.#explainEmptiness();
     return mediaPlaylist({
       fps: this.#options.fps,
       segmentFrames: this.#options.segmentFrames,
       startedAt: this.#startedAt,
-      initUri: INIT_NAME,
+      initUri: this.#uri(INIT_NAME),
       segments: this.#segments,
       ended: this.#finished || this.#failure !== undefined,
     });
@@ -181,7 +183,10 @@ export class HlsStream {
    */
   async download(): Promise<string> {
     if (!this.#finished) throw new AppError('not_finished', 'The talk is not finished yet.');
-    return this.#download.file([INIT_NAME, ...this.#segments.map(({ uri }) => uri)].map((n) => this.#store.path(n)));
+    if (this.#segments.length === 0) this.#explainEmptiness();
+    return this.#download.file(
+      [INIT_NAME, ...this.#segments.map(({ number }) => segmentName(number))].map((name) => this.#store.path(name)),
+    );
   }
 
   /** Stops everything and wakes every waiter. Idempotent; resolves when no process and, if asked, no file is left. */
@@ -214,20 +219,25 @@ export class HlsStream {
   }
 
   #publish({ number, firstFrame, frames, parts }: Segment): void {
-    const uri = segmentName(number);
+    const name = segmentName(number);
     this.#store
       .write(
-        uri,
+        name,
         parts.map(({ bytes }) => bytes),
       )
       .then(
         () => {
           // RFC 8216bis 6.2.1: a segment is listed only when it can be had, and never changes afterwards.
-          this.#segments.push({ number, uri, firstFrame, frames });
+          this.#segments.push({ number, uri: this.#uri(name), firstFrame, frames });
           this.#wake();
         },
         (error) => this.#storingFailed(error),
       );
+  }
+
+  #uri(name: string): string {
+    const { edition } = this.#options;
+    return edition === undefined ? name : `${name}?e=${edition}`;
   }
 
   #storingFailed(cause: unknown): void {
@@ -240,8 +250,16 @@ export class HlsStream {
     if (this.#failure || this.#closing) return;
     this.#failure = error;
     this.#wake();
-    void this.#encoder.close();
+    this.#encoder.close().catch((err) => this.#options.logger.warn({ err }, 'encoder not closed cleanly'));
     this.#options.onError?.(error);
+  }
+
+  /** A playlist without a segment would make players give up for good. @throws AppError always */
+  #explainEmptiness(): never {
+    if (this.#failure)
+      throw new AppError('not_found', `The talk ended before its first segment: ${this.#failure.message}`);
+    if (this.#finished) throw new AppError('not_found', 'Nothing was said in this talk.');
+    throw new AppError('not_ready', 'The first segment is not ready yet.', { retryAfterSeconds: 1 });
   }
 
   #hasAnswer(): boolean {

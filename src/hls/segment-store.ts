@@ -1,7 +1,10 @@
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-/** A file that says: this folder is one talk's, made by this service. Nothing else is ever swept away. */
+/**
+ * A file that says: this folder is one talk's, made by the service whose process id is in it. Nothing else is ever swept
+ * away.
+ */
 const MARKER = '.facecast-session';
 
 export const INIT_NAME = 'init.mp4';
@@ -34,7 +37,7 @@ export class SegmentStore {
     if (await isOurs(absolute)) await rm(absolute, { recursive: true, force: true });
     await mkdir(resolve(absolute, '..'), { recursive: true });
     await mkdir(absolute);
-    await writeFile(join(absolute, MARKER), '');
+    await writeFile(join(absolute, MARKER), String(process.pid));
     return new SegmentStore(absolute);
   }
 
@@ -84,7 +87,8 @@ export class SegmentStore {
 }
 
 /**
- * Removes what talks of an earlier run have left, as a crash does. Only folders that hold the marker are touched.
+ * Removes what talks of an earlier run have left, as a crash does. Only folders that hold the marker are touched, and none
+ * of a service that still runs.
  * @returns names of the removed folders.
  */
 export async function sweepHlsDirectory(hlsDirectory: string): Promise<string[]> {
@@ -92,11 +96,23 @@ export async function sweepHlsDirectory(hlsDirectory: string): Promise<string[]>
   const removed: string[] = [];
   for (const entry of await readdir(hlsDirectory, { withFileTypes: true })) {
     const folder = join(hlsDirectory, entry.name);
-    if (!entry.isDirectory() || !(await isOurs(folder))) continue;
+    if (!entry.isDirectory() || !(await isOurs(folder)) || (await isInUse(folder))) continue;
     await rm(folder, { recursive: true, force: true });
     removed.push(entry.name);
   }
   return removed;
+}
+
+/** Whether another process that still runs made the folder. */
+async function isInUse(folder: string): Promise<boolean> {
+  const pid = Number(await readFile(join(folder, MARKER), 'utf8').catch(() => ''));
+  if (!(pid > 0) || pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 async function isOurs(folder: string): Promise<boolean> {

@@ -1,12 +1,12 @@
 import { Router } from 'express';
 import type { EngineDescription } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
-import type { SessionRegistry } from '../session/session-registry.js';
+import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
 
 /** What the service is, once its model is loaded and warmed up. */
 export interface ServiceHealth {
   readonly engine: EngineDescription;
-  /** Whether every inference thread is alive. */
+  /** Whether a new session would be served. */
   readonly ready: boolean;
   readonly registry: SessionRegistry;
   readonly maxSessions: number;
@@ -21,8 +21,8 @@ export function healthRoutes(health: () => ServiceHealth): Router {
   });
   router.get('/', (_request, response) => {
     const { engine, ready, registry, maxSessions, inferenceWorkers } = health();
-    if (registry.draining) throw new AppError('draining', 'The service is shutting down.');
-    if (!ready) throw new AppError('not_ready', 'An inference thread is being replaced.', { retryAfterSeconds: 2 });
+    if (registry.draining) throw shuttingDown();
+    if (!ready) throw new AppError('not_ready', 'The inference threads are being replaced.', { retryAfterSeconds: 2 });
     response.set('Cache-Control', 'no-store').json({
       status: 'healthy',
       model_pack: engine.pack,

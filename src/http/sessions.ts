@@ -1,6 +1,7 @@
-import { type Request, Router, urlencoded } from 'express';
+import { type Request, type RequestHandler, Router, urlencoded } from 'express';
 import { AppError } from '../errors.js';
-import type { SessionRegistry } from '../session/session-registry.js';
+import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
+import { untilGone } from './client-gone.js';
 import { feedSchema, initSchema, parseForm } from './form.js';
 import { receiveAudio, receiveImage } from './uploads.js';
 
@@ -15,7 +16,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
     if (!request.file?.size) {
       throw new AppError('missing_file', 'image: a portrait is required, as PNG, JPEG or WebP of at most 20 MB.');
     }
-    const { session, warnings } = await registry().open({
+    const wanted = {
       id: form.session_id,
       image: request.file.buffer,
       chunkDuration: form.chunk_duration,
@@ -28,7 +29,8 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
         poseStyle: form.pose_style as [number, number, number] | undefined,
         gazeStyle: form.gaze_style as [number, number] | undefined,
       },
-    });
+    };
+    const { session, warnings } = await registry().open(wanted, untilGone(response));
     response.json({
       status: 'success',
       session_id: session.id,
@@ -44,7 +46,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
     const form = parseForm(feedSchema, request.body);
     const sessions = registry();
     const session = sessions.get(form.session_id);
-    if (sessions.draining) throw new AppError('draining', 'The service is shutting down.', { retryAfterSeconds: 10 });
+    if (sessions.draining) throw shuttingDown();
     const { file } = request;
     if (!file?.size && !form.is_final_chunk) {
       throw file
@@ -85,7 +87,18 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
     response.json({ status: 'success', message: `Session ${id} and its stream are gone.` });
   });
 
+  router.all(['/init', '/feed'], only('POST'));
+  router.all('/status/:sessionId', only('GET, HEAD'));
+  router.all('/session/:sessionId', only('DELETE'));
   return router;
+}
+
+/** Answers the methods that an address does not know. */
+function only(methods: string): RequestHandler {
+  return (_request, response) => {
+    response.set('Allow', methods);
+    throw new AppError('method_not_allowed', `This address takes ${methods} only.`);
+  };
 }
 
 /** The session id of the path. @throws AppError `invalid_parameter` */

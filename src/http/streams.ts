@@ -2,6 +2,7 @@ import compression from 'compression';
 import { type Request, type Response, Router } from 'express';
 import { AppError } from '../errors.js';
 import type { SessionRegistry } from '../session/session-registry.js';
+import { untilGone } from './client-gone.js';
 import { idOf } from './sessions.js';
 
 /** Media never changes under its name (RFC 8216bis 6.2.1: same URI, same bytes), so caches may keep it. */
@@ -37,13 +38,6 @@ export function streamRoutes(registry: () => SessionRegistry): Router {
   });
 
   return router;
-}
-
-/** Aborts when the client goes away before it got its answer. */
-function untilGone(response: Response): AbortSignal {
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
-  return gone.signal;
 }
 
 function send(response: Response, path: string, options: Parameters<Response['sendFile']>[1]): Promise<void> {

@@ -51,6 +51,8 @@ const packSchema = z.strictObject({
 type PackFile = z.infer<typeof packSchema>;
 export type GraphName = keyof PackFile['graphs'];
 
+type CheckedGraph = 'source_encoder' | 'audio_encoder' | 'motion_generator' | 'renderer';
+
 /** One tensor of the contract: a number fixes a dimension, null leaves it open. */
 interface ExpectedTensor {
   readonly type: 'float32' | 'uint8';
@@ -108,23 +110,27 @@ export class ModelPack {
    * `pack.json` fixes.
    * @throws Error naming the graph, the tensor and what does not fit.
    */
-  check(name: 'audio_encoder' | 'motion_generator' | 'renderer', model: OnnxModel): void {
+  check(name: CheckedGraph, model: OnnxModel): void {
     const { inputs, outputs } = this.#contract()[name];
     compareTensors(`${name} input`, inputs, model.inputs, { others: name === 'renderer' });
-    compareTensors(`${name} output`, outputs, model.outputs, { others: false });
+    compareTensors(`${name} output`, outputs, model.outputs, { others: name === 'source_encoder' });
   }
 
   #contract(): Record<
-    'audio_encoder' | 'motion_generator' | 'renderer',
+    CheckedGraph,
     { inputs: Record<string, ExpectedTensor>; outputs: Record<string, ExpectedTensor> }
   > {
-    const { motion, audio, frame } = this.facts;
+    const { motion, audio, frame, source } = this.facts;
     const D = motion.tokens;
     const P = motion.context;
     const C = audio.features;
     const W = motion.window;
     const float = (...shape: (number | null)[]): ExpectedTensor => ({ type: 'float32', shape });
     return {
+      source_encoder: {
+        inputs: { image: float(1, 3, source.size, source.size) },
+        outputs: { motion_ref: float(1, D) },
+      },
       audio_encoder: { inputs: { waveform: float(1, null) }, outputs: { features: float(1, null, C) } },
       motion_generator: {
         inputs: {

@@ -41,14 +41,7 @@ export async function startEngine({
   try {
     return await start('cuda', 'DEVICE=auto: the model runs on CUDA here');
   } catch (error) {
-    const reason = `DEVICE=auto: CUDA is not usable here (${firstLine(error)})`;
-    logger.info({ reason }, 'using the CPU');
-    return start('cpu', reason);
+    logger.warn({ err: error }, 'CUDA is not usable, taking the CPU');
+    return start('cpu', 'DEVICE=auto: CUDA is not usable here; the log says why');
   }
-}
-
-function firstLine(error: unknown): string {
-  return String(error instanceof Error ? error.message : error)
-    .split('\n', 1)[0]!
-    .slice(0, 200);
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import type { Avatar, AvatarEngine, AvatarOptions, EngineDescription, Motion, MotionWindow } from '../avatar/engine.js';
 import type { RgbImage } from '../avatar/image.js';
@@ -36,7 +37,7 @@ export class WorkerEngine implements AvatarEngine {
   }
 
   get ready(): boolean {
-    return !this.#closed && this.#threads.every((thread) => thread.alive);
+    return !this.#closed && this.#threads.some((thread) => thread.alive);
   }
 
   async open(portrait: RgbImage, options: AvatarOptions): Promise<Avatar> {
@@ -70,13 +71,16 @@ export class WorkerEngine implements AvatarEngine {
       if (this.#closed) return;
       const { logger } = this.#options;
       logger.error({ err: reason, slot }, 'inference thread died, starting another');
-      try {
-        const replacement = await EngineThread.start(this.#options);
-        if (this.#closed) return await replacement.close();
-        this.#threads[slot] = replacement;
-        this.#watch(replacement, slot);
-      } catch (err) {
-        logger.fatal({ err, slot }, 'inference thread could not be replaced');
+      for (let pause = 1; !this.#closed; pause = Math.min(60, 2 * pause)) {
+        try {
+          const replacement = await EngineThread.start(this.#options);
+          if (this.#closed) return await replacement.close();
+          this.#threads[slot] = replacement;
+          return this.#watch(replacement, slot);
+        } catch (err) {
+          logger.error({ err, slot, pause }, 'inference thread could not be replaced, trying again');
+          await sleep(pause * 1000, undefined, { ref: false });
+        }
       }
     });
   }
@@ -108,7 +112,10 @@ class ThreadAvatar implements Avatar {
     if (this.#closed) return;
     this.#closed = true;
     this.#thread.avatars--;
-    if (this.#thread.alive) await this.#thread.call({ type: 'close', avatar: this.#avatar });
+    // A thread that dies takes the avatar with it, which is as good.
+    await this.#thread.call({ type: 'close', avatar: this.#avatar }).catch((error) => {
+      if (this.#thread.alive) throw error;
+    });
   }
 }
 
@@ -149,7 +156,12 @@ class EngineThread {
   static async start({ script, packDirectory, device, logger }: WorkerEngineOptions): Promise<EngineThread> {
     const setup: WorkerSetup = { packDirectory, device };
     const worker = new Worker(script, { workerData: setup });
-    const [message] = (await once(worker, 'message')) as [WorkerMessage];
+    const [message] = (await Promise.race([
+      once(worker, 'message'),
+      once(worker, 'exit').then(([code]) => {
+        throw new Error(`The inference thread exited with code ${code} before it was ready.`);
+      }),
+    ])) as [WorkerMessage];
     if (message.type === 'ready') return new EngineThread(worker, message.description, logger);
     await worker.terminate();
     const { stack } = (message as Extract<WorkerMessage, { type: 'failed' }>).failure;

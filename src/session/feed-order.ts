@@ -1,5 +1,8 @@
 import { AppError } from '../errors.js';
 
+/** Chunks that may wait for the ones before them. */
+const MAX_WAITING = 8;
+
 /**
  * Lets the chunks of one session in one at a time: in the order they came, or, where they carry a `chunk_index`, in
  * the order of their indices. A chunk that was refused leaves its index free for another try.
@@ -21,7 +24,8 @@ export class FeedOrder {
    * Runs `accept` when it is this chunk's turn.
    * @param index the chunk's `chunk_index`, undefined for chunks that carry none
    * @returns what `accept` gave, or `'duplicate'` when a chunk of this index was accepted before
-   * @throws AppError `invalid_parameter` when the chunks before this one do not come in time; whatever `accept` throws
+   * @throws AppError `chunk_missing` when the chunks before this one do not come in time, `session_lagging` when too many
+   *   wait like this one; whatever `accept` throws
    */
   async run<T>(index: number | undefined, accept: () => Promise<T>): Promise<T | 'duplicate'> {
     if (index === undefined) return this.#enqueue(accept);
@@ -50,10 +54,17 @@ export class FeedOrder {
   async #waitForTurn(index: number): Promise<void> {
     const deadline = Date.now() + this.#gapSeconds * 1000;
     while (index > this.#nextIndex && !this.#closed) {
+      if (this.#ahead.size >= MAX_WAITING) {
+        throw new AppError(
+          'session_lagging',
+          `chunk_index: ${MAX_WAITING} chunks wait for ${this.#nextIndex} already.`,
+          { retryAfterSeconds: 1 },
+        );
+      }
       const left = deadline - Date.now();
       if (left <= 0) {
         throw new AppError(
-          'invalid_parameter',
+          'chunk_missing',
           `chunk_index: ${index} came, but ${this.#nextIndex} did not within ${this.#gapSeconds} s. Send that one, then this one again.`,
         );
       }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as newUuid } from 'uuid';
@@ -34,13 +35,19 @@ export interface NewSession {
   readonly audioSampleRate: number;
 }
 
+export interface OpenedSession {
+  readonly session: Session;
+  /** What was assumed about the portrait, in words for the caller. */
+  readonly warnings: readonly string[];
+}
+
 /** All sessions of this process: looks them up, bounds their number, expires the idle, closes all. */
 export class SessionRegistry {
   readonly #options: RegistryOptions;
   readonly #sessions = new Map<string, Session>();
   /** Ids of sessions that are being opened or closed: taken, but not to be found. */
   readonly #changing = new Set<string>();
-  #opening = 0;
+  readonly #opening = new Set<Promise<OpenedSession>>();
   readonly #sweep: NodeJS.Timeout;
   #draining = false;
 
@@ -82,27 +89,38 @@ export class SessionRegistry {
   }
 
   /**
+   * @param signal gives up a session whose caller has gone: nobody would know its id.
    * @throws AppError `session_exists`, `too_many_sessions`, `draining`, `not_ready`, `invalid_image`,
-   *   `image_too_large`, `face_not_found`
+   *   `image_too_large`, `face_not_found`; the signal's reason
    */
-  async open(request: NewSession): Promise<{ session: Session; warnings: readonly string[] }> {
+  async open(request: NewSession, signal?: AbortSignal): Promise<OpenedSession> {
     const { id = newUuid() } = request;
     this.#admit(id);
     this.#changing.add(id);
-    this.#opening++;
-    const opened: { close(): unknown }[] = [];
+    const opening = this.#open(id, request, signal);
+    this.#opening.add(opening);
     try {
-      const { engine, hlsDirectory, maxQueuedSeconds, logger } = this.#options;
-      const { fps, width, height, contextFrames } = engine.description;
-      const sessionLogger = logger.child({ session: id });
+      return await opening;
+    } finally {
+      this.#opening.delete(opening);
+      this.#changing.delete(id);
+    }
+  }
+
+  async #open(id: string, request: NewSession, signal: AbortSignal | undefined): Promise<OpenedSession> {
+    const { engine, hlsDirectory, maxQueuedSeconds } = this.#options;
+    const { fps, width, height, contextFrames } = engine.description;
+    const logger = this.#options.logger.child({ session: id });
+    const undo: (() => unknown)[] = [];
+    try {
       const avatar = await engine.open(await decodePortrait(request.image), request.avatar);
-      opened.push(avatar);
+      undo.push(() => avatar.close());
       const input = await SpeechInput.create({
         sampleRate: request.audioSampleRate,
         chunkDurationSeconds: request.chunkDuration,
         contextFrames,
       });
-      opened.push(input);
+      undo.push(() => input.close());
       let session: Session | undefined;
       const stream = await HlsStream.open({
         directory: join(hlsDirectory, id),
@@ -111,19 +129,21 @@ export class SessionRegistry {
         fps,
         segmentFrames: fps * SEGMENT_SECONDS,
         colorRange: 'tv',
-        logger: sessionLogger,
+        edition: randomBytes(4).toString('hex'),
+        logger,
         onError: (error) => session?.fail(error),
       });
-      session = new Session({ id, avatar, input, stream, maxQueuedSeconds, logger: sessionLogger });
+      undo.push(() => stream.close({ removeFiles: true }));
+      // All this took a while.
+      if (this.#draining) throw shuttingDown();
+      signal?.throwIfAborted();
+      session = new Session({ id, avatar, input, stream, maxQueuedSeconds, logger });
       this.#sessions.set(id, session);
-      sessionLogger.info({ sessions: this.#sessions.size }, 'session opened');
+      logger.info({ sessions: this.#sessions.size }, 'session opened');
       return { session, warnings: avatar.warnings };
     } catch (error) {
-      for (const part of opened.reverse()) await part.close();
+      for (const step of undo.reverse()) await step();
       throw error;
-    } finally {
-      this.#changing.delete(id);
-      this.#opening--;
     }
   }
 
@@ -147,14 +167,16 @@ export class SessionRegistry {
   async drain(seconds: number): Promise<void> {
     this.#draining = true;
     clearInterval(this.#sweep);
+    await Promise.allSettled(this.#opening);
     const sessions = [...this.#sessions.values()];
     const busy = sessions.filter((session) => !session.over);
     const timeout = new AbortController();
+    const { signal } = timeout;
     const finished = Promise.allSettled(busy.map((session) => session.finish()));
     await Promise.race([
       // Viewers get a moment to fetch the ends of their talks.
-      finished.then(() => sleep(busy.length > 0 ? LINGER_SECONDS * 1000 : 0, undefined, timeout)),
-      sleep(seconds * 1000, undefined, timeout),
+      finished.then(() => sleep(busy.length > 0 ? LINGER_SECONDS * 1000 : 0, undefined, { signal })),
+      sleep(seconds * 1000, undefined, { signal }),
     ]);
     timeout.abort();
     await Promise.allSettled(sessions.map((session) => session.close({ removeFiles: false })));
@@ -162,7 +184,7 @@ export class SessionRegistry {
   }
 
   #admit(id: string): void {
-    if (this.#draining) throw new AppError('draining', 'The service is shutting down.', { retryAfterSeconds: 10 });
+    if (this.#draining) throw shuttingDown();
     if (this.#sessions.has(id) || this.#changing.has(id)) {
       throw new AppError(
         'session_exists',
@@ -172,7 +194,7 @@ export class SessionRegistry {
     const { maxSessions } = this.#options;
     // A talk that is over holds files, but neither a model nor an encoder: it takes nobody's place.
     const busy = [...this.#sessions.values()].filter((session) => !session.over).length;
-    if (busy + this.#opening >= maxSessions) {
+    if (busy + this.#opening.size >= maxSessions) {
       throw new AppError(
         'too_many_sessions',
         `All ${maxSessions} sessions are in use; delete one or try again later.`,
@@ -193,4 +215,9 @@ export class SessionRegistry {
       );
     }
   }
+}
+
+/** The answer to everything new while the service drains. */
+export function shuttingDown(): AppError {
+  return new AppError('draining', 'The service is shutting down.', { retryAfterSeconds: 10 });
 }

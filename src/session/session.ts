@@ -120,14 +120,12 @@ export class Session {
           this.#refuseIfLagging(pcm.samples.length / pcm.sampleRate);
           await this.#input.push(pcm);
         }
-        if (final) {
-          this.#finalChunkSeen = true;
-          await this.#input.finish();
-          this.#inputFinished = true;
-        }
+        if (final) await this.#acceptFinal();
       } catch (error) {
         // A session that ends takes its resamplers away from under a chunk.
-        this.#refuseIfOver();
+        if (this.over) this.#refuseIfOver();
+        // Half a chunk is in: sound and picture would part.
+        if (!(error instanceof AppError)) this.fail(error);
         throw error;
       }
       this.touch();
@@ -136,11 +134,19 @@ export class Session {
     });
   }
 
+  async #acceptFinal(): Promise<void> {
+    this.#finalChunkSeen = true;
+    await this.#input.finish();
+    this.#inputFinished = true;
+    this.#proceed();
+  }
+
   /** Ends the talk after what has been accepted, as a final chunk would, and waits for its last frame. */
   async finish(): Promise<void> {
-    if (!this.#finalChunkSeen && !this.over) {
-      await this.feed({ audio: undefined, index: undefined, final: true });
-    }
+    // In turn with the chunks: one that is just being accepted may be the final one.
+    await this.#order.run(undefined, async () => {
+      if (!this.#finalChunkSeen && !this.over) await this.#acceptFinal();
+    });
     while (this.#work) await this.#work;
   }
 
@@ -160,6 +166,7 @@ export class Session {
     this.#error = AppError.from(reason);
     this.#state = 'error';
     this.#logger.error({ err: this.#error, cause: this.#error.cause }, 'session failed');
+    this.#order.close();
     // What has been rendered stays to be seen, and players learn that no more will come.
     this.stream.finish().catch(() => undefined);
     this.#freeMakers().catch((err) => this.#logger.warn({ err }, 'avatar not closed cleanly'));
@@ -182,7 +189,8 @@ export class Session {
 
   #refuseIfLagging(seconds: number): void {
     const queued = this.#input.queuedSeconds;
-    if (queued === 0 || queued + seconds <= this.#maxQueuedSeconds) return;
+    // What waits while nothing is being rendered is less than a window: a chunk of any length may follow it.
+    if (!this.#work || queued + seconds <= this.#maxQueuedSeconds) return;
     throw new AppError(
       'session_lagging',
       `${queued.toFixed(1)} s of speech are waiting to be rendered; at most ${this.#maxQueuedSeconds} s may. Feed slower.`,
@@ -197,6 +205,8 @@ export class Session {
       .catch((error) => this.fail(error))
       .finally(() => {
         this.#work = undefined;
+        // Viewers come after the last frame: the idle time begins here.
+        this.touch();
         if (this.#more && !this.over) this.#proceed();
       });
   }

@@ -22,7 +22,7 @@ function problem(status: number, code: string, field: RegExp) {
   return {
     status,
     body: {
-      type: expect.stringContaining(code),
+      type: 'about:blank',
       title: expect.any(String),
       status,
       detail: expect.stringMatching(field),

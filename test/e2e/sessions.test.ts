@@ -99,7 +99,8 @@ it('says how the session goes', async () => {
 it('moves head and eyes by pose_style and gaze_style', async () => {
   const quiet = wav(Buffer.alloc(2 * 24000), 24000);
   const frames = [];
-  for (const style of [{}, { pose_style: '[0, 0.15, 0]' }, { gaze_style: '[0.8, 0]' }]) {
+  const styles: Record<string, string>[] = [{}, { pose_style: '[0, 0.15, 0]' }, { gaze_style: '[0.8, 0]' }];
+  for (const style of styles) {
     const id = await api.open(samplePortrait, { ...style, seed: 7 });
     await api.feed(id, { bytes: quiet }, { is_final_chunk: true });
     await api.complete(id);

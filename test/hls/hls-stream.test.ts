@@ -246,12 +246,22 @@ describe('HlsStream', () => {
     expect(readdirSync(join(root, 'kept')).sort()).toEqual(['.facecast-session', 'init.mp4', 'segment-00001.m4s']);
   });
 
-  it('ends a talk without a frame', async () => {
+  it('says that nothing was said in a talk without a frame', async () => {
     const stream = await open('silent');
-    const waiting = stream.playlist();
+    const waiting = expect(stream.playlist()).rejects.toMatchObject({ code: 'not_found' });
     await stream.finish();
-    expect(lastLine(await waiting)).toBe('#EXT-X-ENDLIST');
+    await waiting;
+    await expect(stream.download()).rejects.toMatchObject({ code: 'not_found' });
     expect(stream.segments).toBe(0);
+  });
+
+  it('names its edition in every URI, so that no cache mixes two talks of one address', async () => {
+    const stream = await open('edition', { edition: 'ab12' });
+    stream.writeFrames(testFrames(0, 30), 30);
+    await stream.finish();
+    const uris = (await stream.playlist()).match(/\S+\?e=ab12/g);
+    expect(uris).toEqual(['#EXT-X-MAP:URI="init.mp4?e=ab12', 'segment-00001.m4s?e=ab12', 'segment-00002.m4s?e=ab12']);
+    expect(await stream.download()).toBeDefined();
   });
 
   it('tells once when FFmpeg dies, and ends the playlist at what is there', async () => {
@@ -271,7 +281,10 @@ describe('HlsStream', () => {
 
   it('gives the error to a viewer when FFmpeg dies before the first segment', async () => {
     const stream = await open('dies-early');
-    const waiting = expect(stream.playlist()).rejects.toMatchObject({ code: 'internal' });
+    const waiting = expect(stream.playlist()).rejects.toMatchObject({
+      code: 'not_found',
+      message: expect.stringContaining('ended before its first segment'),
+    });
     process.kill(stream.pid as number, 'SIGKILL');
     await waiting;
   });

@@ -34,7 +34,7 @@ describe('FeedOrder', () => {
   it('gives up on a gap after its time, naming both indices', async () => {
     const order = new FeedOrder(0.05);
     await expect(order.run(3, async () => undefined)).rejects.toMatchObject({
-      code: 'invalid_parameter',
+      code: 'chunk_missing',
       message: expect.stringMatching(/chunk_index: 3 came, but 0 did not/),
     });
   });
