@@ -60,7 +60,7 @@ const recording = new Picker(find('#recording'), {
 
 /** @param {string} message */
 function refuse(message) {
-  view.fail({ code: 'invalid_parameter', detail: message });
+  view.fail({ code: 'wrong_file', detail: message });
 }
 
 const loudspeaker = new Audio();
@@ -97,7 +97,7 @@ form.addEventListener('submit', async (event) => {
     return;
   }
   if (!portrait.file || !recording.file) {
-    refuse(portrait.file ? 'Choose a recording first.' : 'Choose a portrait first.');
+    view.fail({ code: 'no_file', detail: `Choose a ${portrait.file ? 'recording' : 'portrait'} first.` });
     return;
   }
   await makeTalk(portrait.file, recording.file);

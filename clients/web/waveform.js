@@ -41,14 +41,16 @@ export function drawWaveform(canvas, audio) {
 }
 
 /**
- * Root mean square of each of so many equal parts.
+ * Root mean square in the middle of each of so many equal parts: short enough that words and pauses differ.
  * @param {Float32Array} samples
  * @param {number} parts
  */
 function loudnessOf(samples, parts) {
   const length = samples.length / parts;
   return Array.from({ length: parts }, (_, part) => {
-    const slice = samples.subarray(Math.floor(part * length), Math.floor((part + 1) * length));
+    const middle = Math.floor((part + 0.5) * length);
+    const half = Math.ceil(Math.min(length, RATE / 10) / 2);
+    const slice = samples.subarray(Math.max(0, middle - half), middle + half);
     return Math.sqrt(slice.reduce((sum, value) => sum + value * value, 0) / Math.max(1, slice.length));
   });
 }

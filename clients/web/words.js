@@ -1,7 +1,12 @@
 /** @import { FacecastError } from 'facecast-client' */
 
-/** What the page says about each code: a short title, and what one can do, where the service's detail does not say. */
+/** Short titles of the service's, the client's and this page's own codes. */
 const TITLES = /** @type {Readonly<Record<string, string>>} */ ({
+  wrong_file: 'This file cannot be used',
+  no_file: 'Something is still missing',
+  stream: 'The stream cannot be shown',
+  invalid_parameter: 'One of the options does not fit',
+  internal: 'Something went wrong in the service',
   face_not_found: 'No face was found in this picture',
   invalid_image: 'This picture cannot be read',
   image_too_large: 'This picture is too large',
@@ -18,6 +23,7 @@ const TITLES = /** @type {Readonly<Record<string, string>>} */ ({
   timeout: 'The service does not answer',
 });
 
+/** What one can do, where the service's detail does not say. */
 const ADVICE = /** @type {Readonly<Record<string, string>>} */ ({
   face_not_found: 'Choose one with a well-lit face that looks at the camera, or switch off "Crop to the face".',
   session_not_found: 'It was deleted, or nobody had watched it for a long time.',

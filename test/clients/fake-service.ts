@@ -63,8 +63,8 @@ export class FakeService {
   #app() {
     const app = express();
     const api = '/api/audio-driven/chunked';
-    app.post([`${api}/init`, `${api}/feed`], multer().any(), (request, _response, next) => {
-      const file = (request.files as Express.Multer.File[])[0];
+    app.post([`${api}/init`, `${api}/feed`], multer().any(), express.urlencoded(), (request, _response, next) => {
+      const file = (request.files as Express.Multer.File[] | undefined)?.[0];
       this.forms.push({
         path: request.path,
         fields: { ...request.body },
@@ -106,7 +106,7 @@ export class FakeService {
         if (index !== undefined) this.#indices.add(index);
         this.accepted.push(form);
       }
-      this.#final ||= form.fields.is_final_chunk === 'true';
+      this.#final ||= form.fields.is_final_chunk.toLowerCase() === 'true';
       response.json({
         status: 'success',
         session_id: form.fields.session_id,
