@@ -99,6 +99,15 @@ describe('renderer graph', () => {
     expect(Buffer.compare(await render(tensors, pose), await render(tensors, pose))).toBe(0);
   });
 
+  test('bears tokens far beyond their range', async () => {
+    const sane = await render(tensors, { yaw: 0.22, pitch: 0.22, jaw: 1, open: 1 });
+    for (const value of [1e4, -1e4]) {
+      const frame = await render(tensors, Object.fromEntries(TOKENS.map((name) => [name, value])));
+      // Bounded, not smeared over the frame: what lies beside the head is still the photo.
+      for (const at of [0, 511, 512 * 256, 512 * 257 - 1]) expect(frame[at]).toBe(sane[at]);
+    }
+  });
+
   test('opens the mouth, and moves nothing above the nose or beside the face', async () => {
     const box = changed(rest, await render(tensors, AA));
     expect(box.count).toBeGreaterThan(0.05 * u * u);

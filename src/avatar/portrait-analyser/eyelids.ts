@@ -92,8 +92,8 @@ function lidColours(photo: Photo, eye: EyeFrame): LidColours {
     const top = eye.upperLid(u);
     const bottom = eye.lowerLid(u);
     const highest = max(eye.browLower(u) + 0.02 * unit, top - 0.1 * unit);
-    upper.push(brightHalf(photo, eye, u, highest, max(highest + 1, top - 0.035 * unit)));
-    lower.push(brightHalf(photo, eye, u, bottom + 0.035 * unit, bottom + 0.085 * unit));
+    upper.push(plainSkin(photo, eye, u, highest, max(highest + 1, top - 0.035 * unit)));
+    lower.push(plainSkin(photo, eye, u, bottom + 0.035 * unit, bottom + 0.085 * unit));
     if (abs(u) < 0.8 * eye.half) {
       margin.push(photo.at(...fromEye(eye, u, top - 0.008 * unit)));
     }
@@ -109,17 +109,17 @@ function lashColour(margin: Rgb[], skin: Rgb): Rgb {
   const dark = margin.slice(0, max(1, margin.length >> 2));
   return [0, 1, 2].map((c) => {
     const seen = dark.reduce((sum, colour) => sum + colour[c], 0) / dark.length;
-    return mix(seen * 0.85, skin[c] * (brightness(dark[0]) / max(brightness(skin), 1)), 0.5);
+    return mix(seen * 0.85, skin[c] * (brightness(dark[0]) / max(brightness(skin), 1)), 0.75);
   }) as Rgb;
 }
 
-/** Mean of the brighter half of a short run down the face: skin without lashes, liner and spectacle rims. */
-function brightHalf(photo: Photo, eye: EyeFrame, u: number, from: number, to: number): Rgb {
+/** Mean of the upper middle in brightness of a short run down the face: skin without lashes, rims and reflections. */
+function plainSkin(photo: Photo, eye: EyeFrame, u: number, from: number, to: number): Rgb {
   const samples: Rgb[] = [];
   const steps = 8;
   for (let i = 0; i <= steps; i++) samples.push(photo.at(...fromEye(eye, u, mix(from, to, i / steps))));
   samples.sort((a, b) => brightness(b) - brightness(a));
-  const kept = samples.slice(1, 5);
+  const kept = samples.slice(2, 6);
   return [0, 1, 2].map((c) => kept.reduce((sum, colour) => sum + colour[c], 0) / kept.length) as Rgb;
 }
 
