@@ -23,7 +23,7 @@ _WANDER = {
 }
 _BLINK = np.array([0.4, 0.9, 1.0, 0.55, 0.15])  # closing, shut, opening; one value a frame
 _LID_SINK = 0.06  # how far the lids sink until the next blink; the context frames read the time since the last from it
-_SHORTEST_BLINK_GAP, _LONGEST_BLINK_GAP = 1.6, 5.5  # seconds
+_SHORTEST_BLINK_GAP, _LONGEST_BLINK_GAP = 1.4, 4.2  # seconds
 
 
 def loudness(wave):
@@ -58,14 +58,14 @@ def bump(track, centre, rise, fall, height):
 
 
 def blinks(random, pauses):
-    """Blink track [frames]: never closer than 1.6 s, sooner in pauses, at the latest after 5.5 s."""
+    """Blink track [frames]: never closer than 1.4 s, sooner in pauses, at the latest after 4.2 s."""
     count = len(pauses)
     track, since = np.zeros(count), random.uniform(0, 3)
     frame = 0
     while frame < count:
         since += 1 / FRAMES_PER_SECOND
         ripeness = np.clip((since - _SHORTEST_BLINK_GAP) / (_LONGEST_BLINK_GAP - _SHORTEST_BLINK_GAP), 0, 1)
-        rate = (0.05 + 0.55 * ripeness) * (4.0 if pauses[frame] else 1.0) * (since > _SHORTEST_BLINK_GAP)
+        rate = (0.05 + 0.8 * ripeness) * (4.0 if pauses[frame] else 1.0) * (since > _SHORTEST_BLINK_GAP)
         track[frame] = _LID_SINK * min(since / _LONGEST_BLINK_GAP, 1)
         if random.uniform() < rate / FRAMES_PER_SECOND or ripeness >= 1:
             length = min(len(_BLINK), count - frame)

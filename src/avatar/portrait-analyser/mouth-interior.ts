@@ -44,7 +44,7 @@ export function drawInterior(photo: Photo, face: FaceFrame, mouth: MouthFrame, r
   const line = mouth.upperInner(0);
   const jawRest = 0.17 * mouth.unit;
   const slope = lipSlope(mouth);
-  const edge = own ? own.edge : line + 4 * mm;
+  const edge = own ? own.edge : line + 3.1 * mm;
   for (let row = 0; row < jaw.height; row++) {
     for (let column = 0; column < jaw.width; column++) {
       const at = row * jaw.width + column;
