@@ -1,3 +1,4 @@
+import { MODEL_SAMPLE_RATE, SAMPLES_PER_FRAME } from '../audio/audio-chunk-buffer.js';
 import type { Avatar, Motion } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
@@ -91,7 +92,7 @@ export class Session {
 
   /** Samples at 16 kHz accepted but not yet turned into frames. */
   get bufferedSamples(): number {
-    return this.#input.windows.bufferedSamples;
+    return Math.max(0, this.#input.windows.totalSamples - this.#framesGenerated * SAMPLES_PER_FRAME);
   }
 
   /** Milliseconds since the epoch of the last feed or view. */
@@ -188,7 +189,7 @@ export class Session {
   }
 
   #refuseIfLagging(seconds: number): void {
-    const queued = this.#input.queuedSeconds;
+    const queued = this.bufferedSamples / MODEL_SAMPLE_RATE;
     // What waits while nothing is being rendered is less than a window: a chunk of any length may follow it.
     if (!this.#work || queued + seconds <= this.#maxQueuedSeconds) return;
     throw new AppError(

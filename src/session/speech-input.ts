@@ -55,11 +55,6 @@ export class SpeechInput {
     return new SpeechInput(options, forModel, forStream);
   }
 
-  /** Seconds of speech accepted but not yet turned into frames. */
-  get queuedSeconds(): number {
-    return this.windows.bufferedSamples / MODEL_SAMPLE_RATE;
-  }
-
   /** @throws AppError `invalid_audio` */
   decode({ bytes, contentType, fileName }: SpeechFile): Promise<PcmAudio> {
     return decodeAudioChunk(bytes, { contentType, fileName, sampleRate: this.#sampleRate });
