@@ -44,9 +44,8 @@ export class AudioChunkBuffer {
   readonly overlapFrames: number;
   readonly #contextFrames: number;
   readonly #samples = new SampleQueue();
+  /** Where the next window starts: every frame before it has been handed out outside of an overlap. */
   #nextStartFrame = 0;
-  /** Frames handed out outside of overlaps. */
-  #finalFrames = 0;
   #finished = false;
 
   constructor({ chunkDurationSeconds, contextFrames }: AudioChunkBufferOptions) {
@@ -63,11 +62,6 @@ export class AudioChunkBuffer {
   /** Frames that the samples so far make, a begun one included. Final after `finish()`. */
   get totalFrames(): number {
     return Math.ceil(this.totalSamples / SAMPLES_PER_FRAME);
-  }
-
-  /** Samples pushed but not yet part of the final, non-overlapping region of a window handed out. */
-  get bufferedSamples(): number {
-    return Math.max(0, this.totalSamples - this.#finalFrames * SAMPLES_PER_FRAME);
   }
 
   /** Samples for which memory is held. */
@@ -94,7 +88,7 @@ export class AudioChunkBuffer {
     const startFrame = this.#nextStartFrame;
     const endFrame = startFrame + this.windowFrames;
     const last = this.totalSamples <= endFrame * SAMPLES_PER_FRAME;
-    if (last && (!this.#finished || this.#finalFrames === this.totalFrames)) return undefined;
+    if (last && (!this.#finished || startFrame === this.totalFrames)) return undefined;
 
     const frames = last ? this.totalFrames - startFrame : this.windowFrames;
     const overlapFrames = last ? 0 : this.overlapFrames;
@@ -103,8 +97,7 @@ export class AudioChunkBuffer {
       (startFrame - contextFrames) * SAMPLES_PER_FRAME,
       (startFrame + frames) * SAMPLES_PER_FRAME,
     );
-    this.#finalFrames = startFrame + frames - overlapFrames;
-    this.#nextStartFrame = this.#finalFrames;
+    this.#nextStartFrame = startFrame + frames - overlapFrames;
     this.#samples.forgetBefore((this.#nextStartFrame - this.#contextFrames) * SAMPLES_PER_FRAME);
     const leadFrames = startFrame === 0 ? 0 : this.overlapFrames;
     return { startFrame, frames, overlapFrames, leadFrames, contextFrames, waveform, last };
