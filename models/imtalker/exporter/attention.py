@@ -1,0 +1,168 @@
+"""Attention blocks of the renderer, computing what the published ones compute with fewer, batchable operations.
+
+Layer norms that share their input share one normalisation (their scale and shift go into the projections behind
+them), the softmax scale goes into the query projection, and no shape depends on the batch, so that the batch stays open
+in the exported graph.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def folded_linear(linear: nn.Linear, norm: nn.LayerNorm | None = None, scale: float = 1.0) -> nn.Linear:
+    """scale * linear(norm's scale and shift(x)) as one linear layer on normalised x."""
+    weight, bias = linear.weight.data, linear.bias.data
+    if norm is not None:
+        bias = bias + weight @ norm.bias.data
+        weight = weight * norm.weight.data
+    folded = nn.Linear(weight.shape[1], weight.shape[0])
+    folded.weight.data, folded.bias.data = weight * scale, bias * scale
+    return folded
+
+
+def normalise(x: torch.Tensor, like: nn.LayerNorm) -> torch.Tensor:
+    """Layer normalisation without scale and shift."""
+    return F.layer_norm(x, like.normalized_shape, eps=like.eps)
+
+
+def to_rows(x: torch.Tensor) -> torch.Tensor:
+    """`[B, C, H, W]` -> `[B, H*W, C]`."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def to_map(rows: torch.Tensor, side: int) -> torch.Tensor:
+    """`[B, side*side, C]` -> `[B, C, side, side]`."""
+    return rows.transpose(1, 2).unflatten(2, (side, side))
+
+
+def split_heads(rows: torch.Tensor, heads: int) -> torch.Tensor:
+    """`[..., N, C]` -> `[..., heads, N, C / heads]`."""
+    return rows.unflatten(-1, (heads, -1)).transpose(-2, -3)
+
+
+def join_heads(rows: torch.Tensor) -> torch.Tensor:
+    """`[..., heads, N, C / heads]` -> `[..., N, C]`."""
+    return rows.transpose(-2, -3).flatten(-2)
+
+
+class SourceKeys(nn.Module):
+    """Keys and values of one cross-attention level: they depend on the source image alone."""
+
+    def __init__(self, published: nn.Module):
+        super().__init__()
+        self.heads = published.num_heads
+        self.key = published.k_proj
+        self.value = published.v_proj
+
+    def forward(self, source_map: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two maps `[1, C, s, s]` -> key `[1, heads, C/heads, s*s]` and value `[1, heads, s*s, C/heads]`."""
+        key = split_heads(self.key(to_rows(source_map)), self.heads).transpose(-1, -2)
+        return key, split_heads(self.value(to_rows(features)), self.heads)
+
+
+class CrossAttentionToSource(nn.Module):
+    """The frame's side of a cross-attention level."""
+
+    def __init__(self, published: nn.Module):
+        super().__init__()
+        self.heads = published.num_heads
+        self.query = folded_linear(published.q_proj, scale=published.scale)
+        self.out = published.proj
+
+    def forward(self, motion_map: torch.Tensor, key: torch.Tensor, value: torch.Tensor):
+        """-> aligned features `[B, C, s, s]` and the attention `[B, heads, s*s, s*s]`."""
+        query = split_heads(self.query(to_rows(motion_map)), self.heads)
+        attention = (query @ key).softmax(-1)
+        return to_map(self.out(join_heads(attention @ value)), motion_map.shape[-1]), attention
+
+
+class GlobalSelfAttention(nn.Module):
+    """Every cell attends to every cell (levels below 128 px)."""
+
+    def __init__(self, published: nn.Module):
+        super().__init__()
+        attention = published.attn
+        self.heads = attention.num_heads
+        self.norm = published.norm_q
+        self.query_position = published.q_pos_embedding
+        self.key_position = published.k_pos_embedding
+        self.query = folded_linear(attention.q_proj, published.norm_q, attention.scale)
+        self.key = folded_linear(attention.k_proj, published.norm_kv)
+        self.value = folded_linear(attention.v_proj, published.norm_kv)
+        self.out = attention.proj
+        self.ffn_norm = published.norm_ffn
+        self.ffn = published.mlp
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = to_rows(x)
+        query = split_heads(self.query(normalise(rows + self.query_position, self.norm)), self.heads)
+        key = split_heads(self.key(normalise(rows + self.key_position, self.norm)), self.heads)
+        value = split_heads(self.value(normalise(rows, self.norm)), self.heads)
+        attention = (query @ key.transpose(-1, -2)).softmax(-1)
+        rows = rows + self.out(join_heads(attention @ value))
+        return to_map(rows + self.ffn(self.ffn_norm(rows)), x.shape[-1])
+
+
+class WindowSelfAttention(nn.Module):
+    """Cells attend within windows, every second block with windows shifted by half (levels from 128 px up)."""
+
+    def __init__(self, published: nn.Module):
+        super().__init__()
+        attention = published.attn
+        self.side, width = published.input_resolution
+        assert self.side == width and self.side % published.window_size == 0
+        self.window, self.shift = published.window_size, published.shift_size
+        self.heads = attention.num_heads
+        self.norm = published.norm_q
+        # One product for query, key and value: all three see the same normalised rows.
+        parts = (
+            folded_linear(attention.q, published.norm_q, attention.scale),
+            folded_linear(attention.k, published.norm_kv),
+            folded_linear(attention.v, published.norm_kv),
+        )
+        self.projection = nn.Linear(parts[0].in_features, 3 * parts[0].out_features)
+        self.projection.weight.data = torch.cat([part.weight.data for part in parts])
+        self.projection.bias.data = torch.cat([part.bias.data for part in parts])
+        cells = self.window**2
+        bias = attention.relative_position_bias_table.data[attention.relative_position_index.flatten()]
+        self.register_buffer("bias", bias.view(1, cells, cells, self.heads).permute(0, 3, 1, 2).contiguous())
+        # [windows, 1, cells, cells]: -100 between cells that only the shift brought together.
+        self.register_buffer("mask", published.attn_mask.unsqueeze(1) if self.shift else None)
+        self.out = attention.proj
+        self.ffn_norm = published.norm_ffn
+        self.ffn = published.mlp
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = to_rows(x)
+        windows = self._partition(self._roll(normalise(rows, self.norm), -self.shift))
+        query, key, value = (split_heads(part, self.heads) for part in self.projection(windows).chunk(3, -1))
+        scores = query @ key.transpose(-1, -2) + self.bias
+        if self.mask is not None:
+            scores = scores + self.mask
+        attended = self.out(join_heads(scores.softmax(-1) @ value))
+        rows = rows + self._roll(self._merge(attended), self.shift)
+        return to_map(rows + self.ffn(self.ffn_norm(rows)), self.side)
+
+    def _roll(self, rows: torch.Tensor, by: int) -> torch.Tensor:
+        if by == 0:
+            return rows
+        return rows.unflatten(1, (self.side, self.side)).roll((by, by), (1, 2)).flatten(1, 2)
+
+    def _partition(self, rows: torch.Tensor) -> torch.Tensor:
+        """`[B, side*side, C]` -> `[B, windows, window*window, C]`."""
+        count, window = self.side // self.window, self.window
+        grid = rows.unflatten(1, (count, window, count, window))
+        return grid.permute(0, 1, 3, 2, 4, 5).flatten(3, 4).flatten(1, 2)
+
+    def _merge(self, windows: torch.Tensor) -> torch.Tensor:
+        """`_partition` undone."""
+        count, window = self.side // self.window, self.window
+        grid = windows.unflatten(2, (window, window)).unflatten(1, (count, count))
+        return grid.permute(0, 1, 3, 2, 4, 5).flatten(1, 4)
+
+
+def self_attention(published: nn.Module) -> nn.Sequential:
+    """The rewritten form of one published self-attention level."""
+    blocks = (WindowSelfAttention if hasattr(b, "window_size") else GlobalSelfAttention for b in published.blocks)
+    return nn.Sequential(*(block(b) for block, b in zip(blocks, published.blocks)))

@@ -1,0 +1,70 @@
+"""Writes modules as ONNX files and runs them."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import nn
+
+OPSET = 17
+
+
+def write_graph(
+    path: Path, module: nn.Module, inputs: dict[str, torch.Tensor], outputs: list[str], open_axes: dict[str, dict]
+) -> None:
+    """Traces `module` on example `inputs` into a checked ONNX file; `open_axes` names the axes of any size."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            buffer,
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_axes=open_axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def to_half(path: Path, keep: list[str]) -> None:
+    """Turns a graph's weights and arithmetic into fp16, in place; its inputs and outputs stay fp32.
+
+    keep: kinds of operators that stay fp32.
+    """
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
+    model = onnx.load(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = convert_float_to_float16(model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *keep])
+    onnx.save(model, path)
+
+
+class Graph:
+    """An ONNX file on the CPU with one thread; `probes` are operators whose output is handed out as well."""
+
+    def __init__(self, path: Path, probes: tuple[str, ...] = ()):
+        model: bytes | str = str(path)
+        if probes:
+            proto = onnx.load(path)
+            for probe in probes:
+                last = [node for node in proto.graph.node if node.op_type == probe][-1]
+                proto.graph.output.append(onnx.ValueInfoProto(name=last.output[0]))
+            model = proto.SerializeToString()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, inputs: dict[str, torch.Tensor | np.ndarray]) -> list[np.ndarray]:
+        feeds = {name: np.asarray(value) for name, value in inputs.items()}
+        return self.session.run(None, feeds)

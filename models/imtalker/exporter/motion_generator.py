@@ -1,0 +1,80 @@
+"""The motion generator graph: the velocity field of the flow-matching transformer, guidance included."""
+
+import torch
+from torch import nn
+
+
+class MotionGenerator(nn.Module):
+    """One evaluation of the velocity field; inputs and output are in the order of docs/model-packs.md.
+
+    Pose and gaze arrive in their own units and are projected here. The published code hands the transformer zeros for a
+    condition that is absent, which is not what it projects zeros to; so a window whose pose (or gaze) is all zeros counts
+    as absent. The published third condition, the camera, has no place in the contract and is always absent.
+    """
+
+    def __init__(self, generator: nn.Module):
+        super().__init__()
+        transformer = generator.fmt
+        self.pose = generator.pose_projection
+        self.gaze = generator.gaze_projection
+        self.time = transformer.t_embedder
+        self.into = transformer.x_embedder
+        self.position = transformer.pos_embed
+        self.condition = transformer.c_embedder
+        self.blocks = nn.ModuleList(Block(block) for block in transformer.blocks)
+        self.decoder = transformer.decoder
+        self.context = transformer.num_prev_frames
+        # 0 within the attention's reach; beyond it a number that softmax turns into 0, in fp16 too.
+        mask = torch.zeros(transformer.alignment_mask.shape).masked_fill(transformer.alignment_mask, -1e4)
+        self.register_buffer("mask", mask)
+
+    def forward(
+        self, t, x, audio, prev_x, prev_audio, motion_ref, pose, gaze, prev_pose, prev_gaze, guidance
+    ) -> torch.Tensor:
+        style = present(self.pose, pose) + present(self.gaze, gaze)
+        prev_style = present(self.pose, prev_pose) + present(self.gaze, prev_gaze)
+        heard = torch.cat([prev_audio + prev_style, audio + style], 1)
+        unheard = torch.cat([prev_audio + prev_style, style], 1)
+        tokens = torch.cat([prev_x, x], 1)
+        tokens = torch.cat([motion_ref.unsqueeze(1).expand_as(tokens), tokens], -1)
+        tokens = self.into(tokens) + self.position
+
+        # The first half of the batch hears silence in the current window, the second half the speech.
+        tokens = torch.cat([tokens, tokens], 0)
+        condition = self.condition(torch.cat([unheard, heard], 0)) + self.time(t).unsqueeze(1)
+        for block in self.blocks:
+            tokens = block(tokens, condition, self.mask)
+        velocity = self.decoder(tokens, condition)[:, self.context :]
+        unguided, guided = velocity.chunk(2, 0)
+        return unguided + guidance * (guided - unguided)
+
+
+def present(projection: nn.Module, condition: torch.Tensor) -> torch.Tensor:
+    """The projected condition `[B, frames, C]`; zeros for those of the batch that give only zeros."""
+    given = condition.abs().amax((1, 2), keepdim=True) > 0
+    return projection(condition) * given.to(condition.dtype)
+
+
+class Block(nn.Module):
+    """A transformer block modulated frame by frame (adaLN), its attention limited by an additive mask."""
+
+    def __init__(self, published: nn.Module):
+        super().__init__()
+        self.heads = published.attn.num_heads
+        self.scale = published.attn.scale
+        self.projection = published.attn.qkv
+        self.out = published.attn.proj
+        self.norm1, self.norm2 = published.norm1, published.norm2
+        self.modulation = published.adaLN_modulation
+        self.mlp = published.mlp
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).chunk(6, -1)
+        x = x + gate1 * self._attend(self.norm1(x) * (1 + scale1) + shift1, mask)
+        return x + gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2)
+
+    def _attend(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        parts = self.projection(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = parts.unbind(0)
+        scores = (query * self.scale) @ key.transpose(-1, -2) + mask
+        return self.out((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))

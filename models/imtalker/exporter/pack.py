@@ -1,0 +1,35 @@
+"""Writes pack.json, which docs/model-packs.md explains."""
+
+import hashlib
+import json
+from pathlib import Path
+
+FACE_GRAPHS = ("face_detector", "face_mesh")
+GRAPHS = ("source_encoder", "audio_encoder", "motion_generator", "renderer")
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_pack(folder: Path, weights: str, sizes: dict) -> None:
+    """`sizes`: source, frame, tokens, window, context, features. The face graphs are the portrait pack's."""
+    files = {name: f"../portrait/{name}.onnx" for name in FACE_GRAPHS} | {name: f"{name}.onnx" for name in GRAPHS}
+    pack = {
+        "name": "imtalker",
+        "version": "0.1.0",
+        "licence": "Apache-2.0",
+        "weights": weights,
+        "fps": 25,
+        "source": {"size": sizes["source"], "crop_scale": 0.8},
+        "frame": {"width": sizes["frame"], "height": sizes["frame"]},
+        "motion": {"tokens": sizes["tokens"], "window": sizes["window"], "context": sizes["context"]},
+        "audio": {
+            "features": sizes["features"],
+            "normalisation": "zero_mean_unit_variance",
+            "context_frames": 50,
+        },
+        "graphs": {name: {"file": file, "sha256": sha256(folder / file)} for name, file in files.items()},
+    }
+    (folder / "pack.json").write_text(json.dumps(pack, indent=2) + "\n")

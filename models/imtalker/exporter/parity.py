@@ -1,0 +1,215 @@
+"""Compares the exported graphs with the published PyTorch code on the same weights and the same random input."""
+
+import math
+import time
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .attention import CrossAttentionToSource, SourceKeys, to_rows
+from .graph_file import Graph
+from .published import Published, random_image
+from .renderer import BT601, OFFSETS, resample
+from .source_encoder import SourceEncoder
+
+REWRITE_LIMIT = 1e-4
+FRAME_LIMIT_DB = 45.0
+
+
+class Report:
+    """Lines of measured numbers; `failed` once one of them is beyond its limit."""
+
+    def __init__(self):
+        self.lines: list[str] = []
+        self.failed = False
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+        print(text, flush=True)
+
+    def error(self, what: str, actual, expected, limit: float) -> None:
+        """Max abs error, in units of the reference's spread where that is above 1."""
+        actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+        if actual.shape != expected.shape:
+            self.failed = True
+            self.note(f"{what}: shape {actual.shape}, not {expected.shape}  REFUSED")
+            return
+        error = float(np.abs(actual - expected).max())
+        spread = float(expected.std())
+        fits = error <= limit * max(1.0, spread)
+        self._judge(f"{what}: max abs error {error:.2e} (limit {limit:g}; values vary by {spread:.2g})", fits)
+
+    def psnr(self, what: str, actual: np.ndarray, expected: np.ndarray) -> None:
+        """Peak signal-to-noise ratio of 8-bit frames."""
+        power = float(np.mean((actual.astype(np.float64) - expected) ** 2))
+        ratio = math.inf if power == 0 else 10 * math.log10(255**2 / power)
+        self._judge(f"{what}: {ratio:.1f} dB (limit {FRAME_LIMIT_DB:g})", ratio >= FRAME_LIMIT_DB)
+
+    def _judge(self, line: str, fits: bool) -> None:
+        # Not-a-number never fits.
+        self.failed |= not fits
+        self.note(f"{line}{'' if fits else '  REFUSED'}")
+
+
+@torch.no_grad()
+def check_rewrites(report: Report, published: Published) -> None:
+    """The precomputed keys and values, and the pooled resampler, against the plain forms."""
+    renderer = published.renderer
+    features, identity = renderer.app_encode(random_image(1, renderer.spatial_dims[0]))
+    tokens = torch.randn(2, 1, renderer.adapt.final_linear.weight.shape[0])
+    frame_maps, source_maps = (renderer.mot_decode(renderer.adapt(token, identity)) for token in tokens)
+    attention = None
+    for level, frame_map, source_map, feature in zip(renderer.imt, frame_maps, source_maps, features):
+        plain, attention = level.coarse_stage(frame_map, source_map, feature)
+        keys = SourceKeys(level.block_efc)(source_map, feature)
+        actual, actual_attention = CrossAttentionToSource(level.block_efc)(frame_map, *keys)
+        side = frame_map.shape[-1]
+        report.error(f"precomputed keys and values, {side} px, features", actual, plain, REWRITE_LIMIT)
+        report.error(f"precomputed keys and values, {side} px, attention", actual_attention, attention, REWRITE_LIMIT)
+    chosen = attention.mean(1).argmax(-1)
+    for level, feature in zip(renderer.imt[len(frame_maps) :], features[len(frame_maps) :]):
+        ratio = level.block.ratio
+        plain = level.fine_stage(feature, attention)
+        actual = resample(to_rows(F.avg_pool2d(feature, ratio)), chosen, feature.shape[-1] // ratio, ratio)
+        report.error(f"pooled resampler, {feature.shape[-1]} px", actual, plain, REWRITE_LIMIT)
+
+
+@torch.no_grad()
+def check_source_encoder(report: Report, graph: Graph, encoder: SourceEncoder, published: Published, limit: float):
+    """-> the graph's outputs by name, and the image they belong to."""
+    renderer = published.renderer
+    image = random_image(1, renderer.spatial_dims[0])
+    names = ["motion_ref", *encoder.names]
+    outputs = dict(zip(names, graph({"image": image})))
+    motion_ref = renderer.mot_encode(image)
+    report.error("source_encoder, motion_ref", outputs["motion_ref"], motion_ref, limit)
+    features, identity = renderer.app_encode(image)
+    maps = renderer.mot_decode(renderer.adapt(motion_ref, identity))
+    for level, source_map, feature in zip(renderer.imt, maps, features):
+        block, side = level.block_efc, source_map.shape[-1]
+        for name, layer, rows in (("key", block.k_proj, source_map), ("value", block.v_proj, feature)):
+            expected = layer(to_rows(rows)).unflatten(-1, (block.num_heads, -1))
+            order = (0, 2, 3, 1) if name == "key" else (0, 2, 1, 3)
+            report.error(f"source_encoder, {name}_{side}", outputs[f"{name}_{side}"], expected.permute(order), limit)
+    size = sum(outputs[name].nbytes for name in encoder.names)
+    report.note(f"identity tensors: {len(encoder.names)}, {size:,} bytes a session")
+    return outputs, image
+
+
+@torch.no_grad()
+def check_audio_encoder(report: Report, graph: Graph, published: Published, limit: float) -> None:
+    generator = published.generator
+    for frames in (60, 35):
+        waveform = torch.randn(1, 640 * frames)
+        heard = generator.audio_encoder.inference(waveform, seq_len=frames)
+        (features,) = graph({"waveform": waveform})
+        report.error(f"audio_encoder, {frames} frames", features, generator.audio_projection(heard), limit)
+
+
+@torch.no_grad()
+def check_motion_generator(report: Report, graph: Graph, published: Published, limit: float) -> None:
+    """A later window with style, the first window without any, and one with pose alone."""
+    generator, fmt = published.generator, published.generator.fmt
+    window, context = fmt.num_frames_for_clip, fmt.num_prev_frames
+    tokens, width = fmt.opt.dim_motion, fmt.opt.dim_c
+    for batch, first, guidance, style in ((2, False, 3.0, "pose gaze"), (1, True, 2.0, ""), (1, False, 1.0, "pose")):
+        inputs = {
+            "t": torch.rand(1),
+            "x": torch.randn(batch, window, tokens),
+            "audio": torch.randn(batch, window, width),
+            "prev_x": torch.randn(batch, context, tokens) * (not first),
+            "prev_audio": torch.randn(batch, context, width) * (not first),
+            "motion_ref": torch.randn(batch, tokens),
+            "pose": 0.2 * torch.randn(batch, window, 3) * ("pose" in style),
+            "gaze": 0.2 * torch.randn(batch, window, 2) * ("gaze" in style),
+            "prev_pose": 0.2 * torch.randn(batch, context, 3) * ("pose" in style),
+            "prev_gaze": 0.2 * torch.randn(batch, context, 2) * ("gaze" in style),
+            "guidance": torch.tensor([guidance]),
+        }
+        projected = {
+            name: projection(inputs[name]) if kind in style else torch.zeros(*inputs[name].shape[:2], width)
+            for kind, projection in (("pose", generator.pose_projection), ("gaze", generator.gaze_projection))
+            for name in (kind, f"prev_{kind}")
+        }
+        expected = fmt.forward_with_cfg(
+            t=inputs["t"],
+            x=inputs["x"],
+            a=inputs["audio"],
+            prev_x=inputs["prev_x"],
+            prev_a=inputs["prev_audio"],
+            ref_x=inputs["motion_ref"],
+            cam=torch.zeros(batch, window, width),
+            prev_cam=torch.zeros(batch, context, width),
+            a_cfg_scale=guidance,
+            **projected,
+        )[:, context:]
+        (velocity,) = graph(inputs)
+        what = f"motion_generator, batch {batch}, guidance {guidance:g}, {style or 'no style'}{', first' * first}"
+        report.error(what, velocity, expected, limit)
+
+
+@torch.no_grad()
+def check_renderer(
+    report: Report, graph: Graph, identity: dict, image: torch.Tensor, published: Published, blend: float, limits: dict
+) -> None:
+    """Two frames in one batch, then the same two with an identity for each.
+
+    Where the published attention has two source cells that are equally good within `limits["tie"]`, rounding decides
+    which is taken; the reference then takes the cell that the graph took.
+    """
+    renderer = published.renderer
+    motion_ref = renderer.mot_encode(image)
+    features, source_identity = renderer.app_encode(image)
+    source_maps = renderer.mot_decode(renderer.adapt(motion_ref, source_identity))
+    motion = motion_ref + motion_ref.std() * torch.randn(2, motion_ref.shape[1])
+    feeds = {"motion": motion, **{name: value for name, value in identity.items() if name != "motion_ref"}}
+    start = time.perf_counter()
+    frames, rgb, chosen = graph(feeds)
+    seconds = (time.perf_counter() - start) / 2
+    spread, expected = 0.0, []
+    start = time.perf_counter()
+    for index in range(2):
+        blended = blend * motion[index : index + 1] + (1 - blend) * motion_ref
+        maps = renderer.mot_decode(renderer.adapt(blended, source_identity))
+        reference, same, ties = published_frame(renderer, maps, source_maps, features, chosen[index], limits["tie"])
+        cells = chosen[index].size
+        report.note(f"renderer, frame {index}: {same} of {cells} cells chosen alike, {ties} more are ties")
+        report.error(f"renderer, frame {index}, RGB 0..1", rgb[index], reference[0], limits["rgb"])
+        planes = i420(reference[0].numpy())
+        report.error(f"renderer, frame {index}, I420 levels", frames[index], planes, limits["levels"])
+        report.psnr(f"renderer, frame {index}, I420", frames[index], planes)
+        expected.append(planes)
+    published_seconds = (time.perf_counter() - start) / 2
+    spread = np.abs(expected[0].astype(int) - expected[1]).mean()
+    report.note(f"renderer: the two frames differ by {spread:.2f} levels on average")
+    each = {name: value if name == "motion" else np.repeat(value, 2, 0) for name, value in feeds.items()}
+    report.error("renderer, an identity for each frame, levels", graph(each)[0], frames, 1.0)
+    report.note(f"renderer: {seconds:.2f} s a frame on one CPU thread; published code {published_seconds:.2f} s")
+
+
+def published_frame(renderer, maps, source_maps, features, chosen: np.ndarray, tolerance: float):
+    """The published `decode`, with ties decided as `chosen` does. -> RGB, cells alike, further cells that are ties."""
+    aligned, attention = [], None
+    for level, frame_map, source_map, feature in zip(renderer.imt, maps, source_maps, features):
+        features_here, attention = level.coarse_stage(frame_map, source_map, feature)
+        aligned.append(features_here)
+    chosen = torch.from_numpy(chosen)[None, :, None]
+    mean = attention.mean(1)
+    best, best_cell = mean.max(-1, keepdim=True)
+    same = best_cell == chosen
+    tie = ~same & (mean.gather(-1, chosen) >= best * (1 - tolerance))
+    # The resampler takes the greatest: raise the cell that the graph took above the others.
+    decided = attention + torch.zeros_like(mean).scatter_(-1, chosen, tie.to(mean.dtype)).unsqueeze(1)
+    for level, feature in zip(renderer.imt[len(maps) :], features[len(maps) :]):
+        aligned.append(level.fine_stage(feature, decided))
+    return renderer.frame_decoder(aligned), int(same.sum()), int(tie.sum())
+
+
+def i420(rgb: np.ndarray) -> np.ndarray:
+    """RGB 0..1 `[3, H, W]` -> u8 `[H*3/2, W]`, in float64, rounded to nearest."""
+    height, width = rgb.shape[1:]
+    planes = np.tensordot(np.array(BT601), rgb.astype(np.float64), 1) + np.array(OFFSETS)[:, None, None]
+    chroma = planes[1:].reshape(2, height // 2, 2, width // 2, 2).mean((2, 4))
+    flat = np.concatenate([planes[0].ravel(), chroma.ravel()])
+    return np.floor(flat + 0.5).astype(np.uint8).reshape(height * 3 // 2, width)
