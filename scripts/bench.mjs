@@ -20,7 +20,7 @@ if (options.help) {
   console.log(`npm run bench [-- --image FILE --audio FILE --sessions 4 --json]
 
 CPU seconds by stage, real-time factor, init time, time to the first segment and memory of one session with the built-in
-model, 512x512 at 25 frames a second. --sessions: how many idle ones the memory of a session is averaged over.`);
+model, 512x512 at 25 frames a second. --sessions: how many talk at once to tell the memory of one (at least 2).`);
   process.exit(0);
 }
 
@@ -106,6 +106,8 @@ async function measureService() {
     const portrait = () => new Blob([image]);
     const speech = new Blob([audio], { type: 'audio/wav' });
 
+    // First, because memory that has been used once stays with the process.
+    const memory = await measureMemory(client, portrait(), speech, service.pid);
     // Once for warmth, then what counts.
     await talk(client, portrait(), speech);
     const inits = [];
@@ -117,7 +119,6 @@ async function measureService() {
     }
     const full = await measureTalk(client, portrait(), speech, service.pid);
     const firstSegment = await measureFirstSegment(client, portrait());
-    const memory = await measureMemory(client, portrait(), service.pid);
     return { init: inits.sort((a, b) => a - b)[2], ...full, firstSegment, ...memory };
   } finally {
     service.kill('SIGKILL');
@@ -188,16 +189,31 @@ async function measureFirstSegment(client, portrait) {
   return (ready - windowIn) / 1000;
 }
 
-/** Resident memory that an open session adds to the service. */
-async function measureMemory(client, portrait, pid) {
+/** Resident memory that each further talking session adds to the service: peaks with one and with several talking. */
+async function measureMemory(client, portrait, speech, pid) {
+  const idle = await residentMegabytes(pid);
+  const one = await peakWhileTalking(client, portrait, speech, pid, 1);
   const count = Number(options.sessions);
-  const before = await residentMegabytes(pid);
-  const sessions = [];
-  for (let i = 0; i < count; i++) sessions.push(await client.init(portrait));
-  await sleep(500);
-  const sessionMemory = ((await residentMegabytes(pid)) - before) / count;
+  const all = await peakWhileTalking(client, portrait, speech, pid, count);
+  return { sessionMemory: (all - one) / (count - 1), serviceMemory: idle };
+}
+
+async function peakWhileTalking(client, portrait, speech, pid, count) {
+  let talking = true;
+  let peak = 0;
+  const watch = (async () => {
+    while (talking) {
+      peak = Math.max(peak, await residentMegabytes(pid));
+      await sleep(50);
+    }
+  })();
+  const sessions = await Promise.all(Array.from({ length: count }, () => client.init(portrait)));
+  await Promise.all(sessions.map((session) => session.stream(speech, { pace: 'full' })));
+  await Promise.all(sessions.map((session) => session.waitUntilComplete()));
+  talking = false;
+  await watch;
   for (const session of sessions) await session.cleanup();
-  return { sessionMemory, serviceMemory: before };
+  return peak;
 }
 
 async function cpuSeconds(pid) {
@@ -243,7 +259,7 @@ function report({ portrait, seconds, perSecond }, whole) {
   row('portrait: decode, find the face, analyse (CPU)', `${portrait.toFixed(2)} s`);
   row('first full window in -> first segment (real time)', `${whole.firstSegment.toFixed(2)} s`, 'target below 2 s');
   console.log('\nMemory');
-  row('service before the sessions', `${whole.serviceMemory.toFixed(0)} MB`);
-  row('each session, in the service', `${whole.sessionMemory.toFixed(0)} MB`, 'target below 60 MB');
+  row('service before the first session', `${whole.serviceMemory.toFixed(0)} MB`);
+  row('each further talking session, in the service', `${whole.sessionMemory.toFixed(0)} MB`, 'target below 60 MB');
   row('each session, in FFmpeg', `${whole.encoderMemory.toFixed(0)} MB`, 'target below 70 MB');
 }
