@@ -78,7 +78,7 @@ def base_planes(b, at, window_start, window_size, half_size, scales, half_scales
     origin = b.reshape(b.concat([columns, rows], 0), (1, 2, 1, 1))
     index = TableIndex(b, origin, b.constant([[[[last]], [[last]]]]), b.constant([last + 1]), scales, half_scales)
     entries = (FRAME * TABLE_SCALE) ** 2
-    full, half = index.full(at.base, window_size), index.half(at.base, half_size)
+    (full,), (half,) = index.full([at.base], window_size), index.half([at.base], half_size)
     planes = {}
     for p in "yuv":
         table = b.input(f"base_{p}", np.uint8, [1, entries if p == "y" else entries // 4])

@@ -34,10 +34,13 @@ class Region:
         stride = b.input(f"{name}_stride", np.float32, [1])
         self.index = TableIndex(b, vector("origin"), vector("limit"), stride, scales, half_scales)
 
-    def indices(self, coordinates, half):
-        """Flat table indices of the region's pixels for one layer's coordinates."""
-        block = self.b.crop(coordinates, self.first, self.past)
-        return self.index.half(block, self.half_size) if half else self.index.full(block, self.size)
+    def blocks(self, layers):
+        """The region's nodes of several layers' coordinates."""
+        return [self.b.crop(coordinates, self.first, self.past) for coordinates in layers]
+
+    def indices(self, blocks, half):
+        """Flat table indices of the region's pixels, one tensor for each layer."""
+        return self.index.half(blocks, self.half_size) if half else self.index.full(blocks, self.size)
 
     def table(self, what, half=False):
         name = f"{self.name}_{what}{'_half' if half else ''}"
@@ -73,12 +76,13 @@ def compose_mouth(b, region, at, jaw, gap, gain):
     # The interior is drawn for a jaw this far down.
     rest = b.input("mouth_jaw_rest", np.float32, [1])
     interior = b.add(at.pose, b.mul(axis, b.sub(rest, b.reshape(jaw, (1,)))))
+    blocks = region.blocks((at.upper, at.lower, interior, at.pose))
     # While the lips touch there is no inside: what shows between them is the shaded edge of the upper one.
     parted = b.clip(b.mul(gap, 1 / 0.02))
     shadow = dict(zip("yuv", b.op("Split", [b.input("mouth_shadow", np.float32, [3])], outputs=3, axis=0)))
     result = {}
     for half in (False, True):
-        upper, lower, back, skull = (region.indices(c, half) for c in (at.upper, at.lower, interior, at.pose))
+        upper, lower, back, skull = region.indices(blocks, half)
         code = lambda what, i: b.sub(b.to_float(look_up(b, region.table(what, half), i)), 128.0)
         upper_code, lower_code = code("upper_edge", upper), code("lower_edge", lower)
         edge = lambda c: b.clip(b.add(b.mul(c, gain), 0.5))
@@ -106,11 +110,12 @@ def compose_eye(b, region, at, planes, shut, gaze, gain):
     """Eyeball in the opening, then the painted lid as far as it is shut, then its lashes."""
     lash = b.op("Split", [b.input(f"{region.name}_lash", np.float32, [3])], outputs=3, axis=0)
     ball_at = b.sub(at.pose, gaze)
+    blocks = region.blocks((at.base, ball_at))
     # The painted lid takes over from the photo's own while the edge has hardly moved.
     shown = b.mul(b.clip(b.mul(shut, 6.0)), 1 / 255)
     result = {}
     for half in (False, True):
-        skin, ball = region.indices(at.base, half), region.indices(ball_at, half)
+        skin, ball = region.indices(blocks, half)
         get = lambda what, i, h: b.to_float(look_up(b, region.table(what, h), i))
         opening = b.clip(b.add(b.mul(b.sub(get("opening", skin, half), 128.0), gain), 0.5))
         above = b.mix(get("above_open", skin, half), get("above_shut", skin, half), shut)

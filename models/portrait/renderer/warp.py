@@ -64,17 +64,20 @@ class TableIndex:
         self.scales = scales
         self.half_scales = half_scales
 
-    def full(self, coordinates, size):
-        return self._index(self._inside(coordinates), self.limit, self.stride, self.scales, size)
+    def full(self, layers, size):
+        """Indices [1, pixels] for each of several layers' coordinates."""
+        return self._index(self._inside(layers), self.limit, self.stride, self.scales, size, len(layers))
 
-    def half(self, coordinates, size):
-        halved = self.b.mul(self._inside(coordinates), 0.5)
-        return self._index(halved, self.half_limit, self.half_stride, self.half_scales, size)
+    def half(self, layers, size):
+        halved = self.b.mul(self._inside(layers), 0.5)
+        return self._index(halved, self.half_limit, self.half_stride, self.half_scales, size, len(layers))
 
-    def _inside(self, coordinates):
-        return self.b.add(coordinates, self.origin) if self.origin else coordinates
+    def _inside(self, layers):
+        # Layers go through the same few nodes together, as a batch.
+        stacked = layers[0] if len(layers) == 1 else self.b.concat(layers, 0)
+        return self.b.add(stacked, self.origin)
 
-    def _index(self, at, limit, stride, scales, size):
+    def _index(self, at, limit, stride, scales, size, count):
         b = self.b
         # Bounded at the nodes: what is interpolated between bounded values stays within them. Half added to round.
         at = b.add(b.min(b.max(at, 0.0), limit), 0.5)
@@ -85,7 +88,8 @@ class TableIndex:
         )
         # The last node only ends the last cell.
         flat = b.op("Cast", [b.crop(b.add(b.mul(y, stride), x), b.integers(0, 0), size)], to=TensorProto.INT32)
-        return b.reshape(flat, (1, -1))
+        flat = b.reshape(flat, (count, -1))
+        return [flat] if count == 1 else b.op("Split", [flat], outputs=count, axis=0)
 
 
 def look_up(b, table, index):

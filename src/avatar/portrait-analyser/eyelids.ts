@@ -113,13 +113,15 @@ function lashColour(margin: Rgb[], skin: Rgb): Rgb {
   }) as Rgb;
 }
 
-/** Mean of the upper middle in brightness of a short run down the face: skin without lashes, rims and reflections. */
+/** Mean of a short run down the face without lashes, rims and reflections. */
 function plainSkin(photo: Photo, eye: EyeFrame, u: number, from: number, to: number): Rgb {
   const samples: Rgb[] = [];
   const steps = 8;
   for (let i = 0; i <= steps; i++) samples.push(photo.at(...fromEye(eye, u, mix(from, to, i / steps))));
   samples.sort((a, b) => brightness(b) - brightness(a));
-  const kept = samples.slice(2, 6);
+  // The brightest may be a reflection; what is far darker than skin is hair, liner or a rim.
+  const least = 0.72 * brightness(samples[1]);
+  const kept = samples.slice(1).filter((colour) => brightness(colour) >= least);
   return [0, 1, 2].map((c) => kept.reduce((sum, colour) => sum + colour[c], 0) / kept.length) as Rgb;
 }
 
