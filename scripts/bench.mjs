@@ -153,7 +153,7 @@ async function measureTalk(client, portrait, speech, pid) {
       await sleep(20);
     }
   })();
-  const status = await session.waitUntilComplete({ pollSeconds: 0.02 });
+  const status = await session.waitUntilComplete({ pollSeconds: 0.1 });
   const wall = (performance.now() - start) / 1000;
   done = true;
   await watch;
