@@ -76,7 +76,7 @@ def export(options: argparse.Namespace) -> parity.Report:
     axes = {"waveform": {1: "samples"}, "features": {1: "frames"}}
     write_graph(path, AudioEncoder(models.generator), {"waveform": torch.randn(1, 640 * 50)}, ["features"], axes)
     if half:
-        to_half(path, keep=[])
+        to_half(path)
     parity.check_audio_encoder(report, Graph(path), models, limits["graph"])
 
     path = options.out / "motion_generator.onnx"
@@ -96,7 +96,7 @@ def export(options: argparse.Namespace) -> parity.Report:
     axes = {name: {0: "batch"} for name in (*inputs, "velocity") if name not in ("t", "guidance")}
     write_graph(path, MotionGenerator(models.generator), inputs, ["velocity"], axes)
     if half:
-        to_half(path, keep=["Cos", "Sin"])
+        to_half(path, keep=("time",))
     parity.check_motion_generator(report, Graph(path), models, limits["graph"])
 
     path = options.out / "renderer.onnx"
@@ -104,7 +104,7 @@ def export(options: argparse.Namespace) -> parity.Report:
     axes = {name: {0: "sessions"} for name in encoder.names} | {"motion": {0: "batch"}, "frames": {0: "batch"}}
     write_graph(path, Renderer(models.renderer, options.sample_weight), inputs, ["frames"], axes)
     if half:
-        to_half(path, keep=["ArgMax"])
+        to_half(path, keep=("to_i420",))
     parity.check_renderer(
         report, Graph(path, ("Sigmoid", "ArgMax")), identity, image, models, options.sample_weight, limits
     )

@@ -26,24 +26,33 @@ def normalise(x: torch.Tensor, like: nn.LayerNorm) -> torch.Tensor:
     return F.layer_norm(x, like.normalized_shape, eps=like.eps)
 
 
+def fixed_sizes(x: torch.Tensor) -> list[int]:
+    """All sizes but the first as plain numbers: constants of the traced graph, where the first stays open."""
+    return [int(size) for size in x.shape[1:]]
+
+
 def to_rows(x: torch.Tensor) -> torch.Tensor:
     """`[B, C, H, W]` -> `[B, H*W, C]`."""
-    return x.flatten(2).transpose(1, 2)
+    channels, height, width = fixed_sizes(x)
+    return x.reshape(-1, channels, height * width).transpose(1, 2)
 
 
 def to_map(rows: torch.Tensor, side: int) -> torch.Tensor:
     """`[B, side*side, C]` -> `[B, C, side, side]`."""
-    return rows.transpose(1, 2).unflatten(2, (side, side))
+    return rows.transpose(1, 2).reshape(-1, int(rows.shape[-1]), side, side)
 
 
 def split_heads(rows: torch.Tensor, heads: int) -> torch.Tensor:
-    """`[..., N, C]` -> `[..., heads, N, C / heads]`."""
-    return rows.unflatten(-1, (heads, -1)).transpose(-2, -3)
+    """`[B, ..., N, C]` -> `[B, ..., heads, N, C / heads]`."""
+    *sizes, channels = fixed_sizes(rows)
+    return rows.reshape(-1, *sizes, heads, channels // heads).transpose(-2, -3)
 
 
 def join_heads(rows: torch.Tensor) -> torch.Tensor:
-    """`[..., heads, N, C / heads]` -> `[..., N, C]`."""
-    return rows.transpose(-2, -3).flatten(-2)
+    """`[B, ..., heads, N, C / heads]` -> `[B, ..., N, C]`."""
+    rows = rows.transpose(-2, -3)
+    *sizes, heads, channels = fixed_sizes(rows)
+    return rows.reshape(-1, *sizes, heads * channels)
 
 
 class SourceKeys(nn.Module):
@@ -74,7 +83,7 @@ class CrossAttentionToSource(nn.Module):
         """-> aligned features `[B, C, s, s]` and the attention `[B, heads, s*s, s*s]`."""
         query = split_heads(self.query(to_rows(motion_map)), self.heads)
         attention = (query @ key).softmax(-1)
-        return to_map(self.out(join_heads(attention @ value)), motion_map.shape[-1]), attention
+        return to_map(self.out(join_heads(attention @ value)), int(motion_map.shape[-1])), attention
 
 
 class GlobalSelfAttention(nn.Module):
@@ -101,7 +110,7 @@ class GlobalSelfAttention(nn.Module):
         value = split_heads(self.value(normalise(rows, self.norm)), self.heads)
         attention = (query @ key.transpose(-1, -2)).softmax(-1)
         rows = rows + self.out(join_heads(attention @ value))
-        return to_map(rows + self.ffn(self.ffn_norm(rows)), x.shape[-1])
+        return to_map(rows + self.ffn(self.ffn_norm(rows)), int(x.shape[-1]))
 
 
 class WindowSelfAttention(nn.Module):
@@ -115,6 +124,7 @@ class WindowSelfAttention(nn.Module):
         self.window, self.shift = published.window_size, published.shift_size
         self.heads = attention.num_heads
         self.norm = published.norm_q
+        self.channels = attention.q.out_features
         # One product for query, key and value: all three see the same normalised rows.
         parts = (
             folded_linear(attention.q, published.norm_q, attention.scale),
@@ -136,7 +146,7 @@ class WindowSelfAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = to_rows(x)
         windows = self._partition(self._roll(normalise(rows, self.norm), -self.shift))
-        query, key, value = (split_heads(part, self.heads) for part in self.projection(windows).chunk(3, -1))
+        query, key, value = (split_heads(part, self.heads) for part in self.projection(windows).split(self.channels, -1))
         scores = query @ key.transpose(-1, -2) + self.bias
         if self.mask is not None:
             scores = scores + self.mask
@@ -147,19 +157,20 @@ class WindowSelfAttention(nn.Module):
     def _roll(self, rows: torch.Tensor, by: int) -> torch.Tensor:
         if by == 0:
             return rows
-        return rows.unflatten(1, (self.side, self.side)).roll((by, by), (1, 2)).flatten(1, 2)
+        grid = rows.reshape(-1, self.side, self.side, self.channels).roll((by, by), (1, 2))
+        return grid.reshape(-1, self.side**2, self.channels)
 
     def _partition(self, rows: torch.Tensor) -> torch.Tensor:
         """`[B, side*side, C]` -> `[B, windows, window*window, C]`."""
         count, window = self.side // self.window, self.window
-        grid = rows.unflatten(1, (count, window, count, window))
-        return grid.permute(0, 1, 3, 2, 4, 5).flatten(3, 4).flatten(1, 2)
+        grid = rows.reshape(-1, count, window, count, window, self.channels).transpose(2, 3)
+        return grid.reshape(-1, count**2, window**2, self.channels)
 
     def _merge(self, windows: torch.Tensor) -> torch.Tensor:
         """`_partition` undone."""
         count, window = self.side // self.window, self.window
-        grid = windows.unflatten(2, (window, window)).unflatten(1, (count, count))
-        return grid.permute(0, 1, 3, 2, 4, 5).flatten(1, 4)
+        grid = windows.reshape(-1, count, count, window, window, self.channels).transpose(2, 3)
+        return grid.reshape(-1, self.side**2, self.channels)
 
 
 def self_attention(published: nn.Module) -> nn.Sequential:

@@ -35,17 +35,20 @@ def write_graph(
     onnx.save(model, path)
 
 
-def to_half(path: Path, keep: list[str]) -> None:
+def to_half(path: Path, keep: tuple[str, ...] = ()) -> None:
     """Turns a graph's weights and arithmetic into fp16, in place; its inputs and outputs stay fp32.
 
-    keep: kinds of operators that stay fp32.
+    keep: names of submodules that stay fp32.
     """
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
     model = onnx.load(path)
+    kept = [node.name for node in model.graph.node if node.name.startswith(tuple(f"/{name}/" for name in keep))]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = convert_float_to_float16(model, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, *keep])
+        model = convert_float_to_float16(
+            model, keep_io_types=True, op_block_list=DEFAULT_OP_BLOCK_LIST, node_block_list=kept
+        )
     onnx.save(model, path)
 
 

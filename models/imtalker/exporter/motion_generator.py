@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from .attention import fixed_sizes, join_heads, split_heads
+
 
 class MotionGenerator(nn.Module):
     """One evaluation of the velocity field; inputs and output are in the order of docs/model-packs.md.
@@ -45,7 +47,7 @@ class MotionGenerator(nn.Module):
         for block in self.blocks:
             tokens = block(tokens, condition, self.mask)
         velocity = self.decoder(tokens, condition)[:, self.context :]
-        unguided, guided = velocity.chunk(2, 0)
+        unguided, guided = velocity.reshape(2, -1, *fixed_sizes(velocity)).unbind(0)
         return unguided + guidance * (guided - unguided)
 
 
@@ -61,6 +63,7 @@ class Block(nn.Module):
     def __init__(self, published: nn.Module):
         super().__init__()
         self.heads = published.attn.num_heads
+        self.width = published.attn.proj.in_features
         self.scale = published.attn.scale
         self.projection = published.attn.qkv
         self.out = published.attn.proj
@@ -69,12 +72,11 @@ class Block(nn.Module):
         self.mlp = published.mlp
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).chunk(6, -1)
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).split(self.width, -1)
         x = x + gate1 * self._attend(self.norm1(x) * (1 + scale1) + shift1, mask)
         return x + gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2)
 
     def _attend(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        parts = self.projection(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        query, key, value = parts.unbind(0)
+        query, key, value = (split_heads(part, self.heads) for part in self.projection(x).split(self.width, -1))
         scores = (query * self.scale) @ key.transpose(-1, -2) + mask
-        return self.out((scores.softmax(-1) @ value).transpose(1, 2).flatten(2))
+        return self.out(join_heads(scores.softmax(-1) @ value))

@@ -28,8 +28,8 @@ class Report:
         self.lines.append(text)
         print(text, flush=True)
 
-    def error(self, what: str, actual, expected, limit: float) -> None:
-        """Max abs error, in units of the reference's spread where that is above 1."""
+    def error(self, what: str, actual, expected, limit: float, unit: float | None = None) -> None:
+        """Max abs error; its limit is in units of the reference's spread where that is above 1, or of `unit`."""
         actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
         if actual.shape != expected.shape:
             self.failed = True
@@ -37,7 +37,7 @@ class Report:
             return
         error = float(np.abs(actual - expected).max())
         spread = float(expected.std())
-        fits = error <= limit * max(1.0, spread)
+        fits = error <= limit * (unit or max(1.0, spread))
         self._judge(f"{what}: max abs error {error:.2e} (limit {limit:g}; values vary by {spread:.2g})", fits)
 
     def psnr(self, what: str, actual: np.ndarray, expected: np.ndarray) -> None:
@@ -177,14 +177,14 @@ def check_renderer(
         report.note(f"renderer, frame {index}: {same} of {cells} cells chosen alike, {ties} more are ties")
         report.error(f"renderer, frame {index}, RGB 0..1", rgb[index], reference[0], limits["rgb"])
         planes = i420(reference[0].numpy())
-        report.error(f"renderer, frame {index}, I420 levels", frames[index], planes, limits["levels"])
+        report.error(f"renderer, frame {index}, I420 levels", frames[index], planes, limits["levels"], unit=1)
         report.psnr(f"renderer, frame {index}, I420", frames[index], planes)
         expected.append(planes)
     published_seconds = (time.perf_counter() - start) / 2
     spread = np.abs(expected[0].astype(int) - expected[1]).mean()
     report.note(f"renderer: the two frames differ by {spread:.2f} levels on average")
     each = {name: value if name == "motion" else np.repeat(value, 2, 0) for name, value in feeds.items()}
-    report.error("renderer, an identity for each frame, levels", graph(each)[0], frames, 1.0)
+    report.error("renderer, an identity for each frame, levels", graph(each)[0], frames, limits["levels"], unit=1)
     report.note(f"renderer: {seconds:.2f} s a frame on one CPU thread; published code {published_seconds:.2f} s")
 
 

@@ -142,17 +142,24 @@ def _enliven_renderer(renderer: nn.Module) -> None:
     for name, parameter in renderer.named_parameters():
         if name.endswith("bias") and not parameter.any():
             nn.init.normal_(parameter, std=0.05)
-    anchor = renderer.imt[3].block_efc
-    anchor.q_proj.weight.mul_(4)
-    anchor.k_proj.weight.mul_(4)
-
     def measure(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
         power = inputs[0].square().mean()
         norm.running_var.copy_(power * torch.empty_like(norm.running_var).uniform_(0.8, 1.2))
         norm.running_mean.normal_().mul_(0.1 * power.sqrt())
 
+    def sharpen(attention: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        for projection, rows in zip((attention.q_proj, attention.k_proj), inputs):
+            projection.bias.sub_(projection(rows).mean((0, 1)))
+        query, key = attention.q_proj(inputs[0])[0, ::8], attention.k_proj(inputs[1])[0, ::8]
+        gain = (4 / (attention.scale * (query @ key.T).std())).sqrt()
+        for projection in (attention.q_proj, attention.k_proj):
+            projection.weight.mul_(gain)
+            projection.bias.mul_(gain)
+
     norms = [module for module in renderer.modules() if isinstance(module, nn.BatchNorm2d)]
     watches = [norm.register_forward_pre_hook(measure) for norm in norms]
+    anchor = [level.block_efc for level in renderer.imt if level.is_standard_attention][-1]
+    watches.append(anchor.register_forward_pre_hook(sharpen))
     last = renderer.frame_decoder.final_conv[1]
     spread = []
     watches.append(last.register_forward_hook(lambda _layer, _inputs, output: spread.append(output.std())))

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .attention import CrossAttentionToSource, self_attention, to_map
+from .attention import CrossAttentionToSource, fixed_sizes, self_attention, to_map
 from .motion_maps import AdaptedMotion, MotionMaps
 
 # RGB 0..1 to limited-range BT.601 (ITU-R BT.601-7, section 2.5.3), rows Y, U, V and their offsets.
@@ -37,11 +37,12 @@ class ToI420(nn.Module):
         self.register_buffer("offsets", torch.tensor(OFFSETS) + 0.5)
 
     def forward(self, rgb: torch.Tensor) -> torch.Tensor:
-        width = rgb.shape[-1]
+        _, height, width = fixed_sizes(rgb)
         luma = F.conv2d(rgb, self.luma, self.offsets[:1])
         chroma = F.conv2d(rgb, self.chroma, self.offsets[1:], stride=2)
-        planes = torch.cat([luma.flatten(1), chroma.flatten(1)], 1)
-        return planes.unflatten(1, (-1, width)).to(torch.uint8)
+        luma = luma.reshape(-1, height, width)
+        chroma = chroma.reshape(-1, height // 2, width)
+        return torch.cat([luma, chroma], 1).to(torch.uint8)
 
 
 class Renderer(nn.Module):
@@ -96,5 +97,6 @@ def resample(pooled: torch.Tensor, chosen: torch.Tensor, side: int, ratio: int) 
     reads ratio^2 values for every fine pixel and averages them; averaging the source's blocks beforehand is the same.
     """
     sessions = torch.arange(chosen.shape[0], device=chosen.device).clamp(max=pooled.shape[0] - 1)
-    rows = pooled.flatten(0, 1)[chosen + sessions[:, None] * pooled.shape[1]]
+    cells, channels = fixed_sizes(pooled)
+    rows = pooled.reshape(-1, channels)[chosen + sessions[:, None] * cells]
     return F.interpolate(to_map(rows, side), scale_factor=float(ratio), mode="nearest")
