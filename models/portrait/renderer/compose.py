@@ -93,7 +93,7 @@ def compose_mouth(b, region, at, jaw, gap, gain):
         inner_weight = b.sub(left, upper_weight)
         # The lips keep the light off what is just behind them.
         under = lambda c, reach, darkest: b.add(b.mul(b.clip(b.mul(c, -1 / (reach * LIP_CODES))), 1 - darkest), darkest)
-        light = b.mul(under(upper_code, 0.035, 0.6), under(lower_code, 0.04, 0.8))
+        light = b.mul(under(upper_code, 0.035, 0.72), under(lower_code, 0.04, 0.85))
         teeth_alpha = b.mul(b.to_float(look_up(b, region.table("teeth_alpha", half), skull)), 1 / 255)
         for plane in ("u", "v") if half else ("y",):
             get = lambda layer, i: b.to_float(look_up(b, region.table(f"{layer}_{plane}"), i))

@@ -96,10 +96,10 @@ function paletteFor(skin: Rgb, ownTeeth: Rgb | undefined): Palette {
   const reference: Rgb = [200, 150, 118];
   const tint =
     colourful > 0.86
-      ? skin.map((c, k) => clamp(((c / light / reference[k]) * brightness(reference)) ** 0.35, 0.93, 1.07))
+      ? skin.map((c, k) => clamp(((c / light / reference[k]) * brightness(reference)) ** 0.75, 0.86, 1.14))
       : [1, 1, 1];
   const lit = (colour: Rgb, factor: number): Rgb => tone(colour).map((c) => c * factor) as Rgb;
-  const drawn = lit([222, 202, 168], level * 0.96).map((c, k) => c * tint[k]) as Rgb;
+  const drawn = lit([226, 204, 174], level).map((c, k) => c * tint[k]) as Rgb;
   return {
     teeth: ownTeeth ? (drawn.map((c, k) => mix(c, ownTeeth[k], 0.85)) as Rgb) : drawn,
     gum: lit([172, 104, 112], level * 0.78),
