@@ -272,14 +272,13 @@ export class HlsStream {
       const done = () => {
         this.#waiters.delete(done);
         clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
+        signal?.removeEventListener('abort', done);
         if (signal?.aborted) reject(signal.reason);
         else resolve();
       };
-      const onAbort = done;
       const timer = setTimeout(done, (this.#options.waitSeconds ?? 15) * 1000);
       this.#waiters.add(done);
-      signal?.addEventListener('abort', onAbort);
+      signal?.addEventListener('abort', done);
     });
   }
 

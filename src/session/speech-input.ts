@@ -7,10 +7,9 @@ import {
 import { decodeAudioChunk, type PcmAudio } from '../audio/decode.js';
 import { Resampler } from '../audio/resampler.js';
 import { SampleQueue } from '../audio/sample-queue.js';
+import { STREAM_SOUND_RATE } from '../hls/hls-stream.js';
 
-/** Rate of the sound in the stream, Hz. */
-const STREAM_SAMPLE_RATE = 48000;
-const SOUND_PER_FRAME = STREAM_SAMPLE_RATE / FRAMES_PER_SECOND;
+const SOUND_PER_FRAME = STREAM_SOUND_RATE / FRAMES_PER_SECOND;
 
 /** A file of speech as it was uploaded. */
 export interface SpeechFile {
@@ -50,7 +49,7 @@ export class SpeechInput {
   static async create(options: SpeechInputOptions): Promise<SpeechInput> {
     const [forModel, forStream] = await Promise.all([
       Resampler.create(MODEL_SAMPLE_RATE),
-      Resampler.create(STREAM_SAMPLE_RATE),
+      Resampler.create(STREAM_SOUND_RATE),
     ]);
     return new SpeechInput(options, forModel, forStream);
   }
