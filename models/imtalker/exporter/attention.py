@@ -146,7 +146,8 @@ class WindowSelfAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = to_rows(x)
         windows = self._partition(self._roll(normalise(rows, self.norm), -self.shift))
-        query, key, value = (split_heads(part, self.heads) for part in self.projection(windows).split(self.channels, -1))
+        parts = self.projection(windows).split(self.channels, -1)
+        query, key, value = (split_heads(part, self.heads) for part in parts)
         scores = query @ key.transpose(-1, -2) + self.bias
         if self.mask is not None:
             scores = scores + self.mask

@@ -9,9 +9,9 @@ from .attention import fixed_sizes, join_heads, split_heads
 class MotionGenerator(nn.Module):
     """One evaluation of the velocity field; inputs and output are in the order of docs/model-packs.md.
 
-    Pose and gaze arrive in their own units and are projected here. The published code hands the transformer zeros for a
-    condition that is absent, which is not what it projects zeros to; so a window whose pose (or gaze) is all zeros counts
-    as absent. The published third condition, the camera, has no place in the contract and is always absent.
+    Pose and gaze arrive in their own units and are projected here. The published code hands the transformer zeros for
+    a condition that is absent, which is not what it projects zeros to; so a window whose pose (or gaze) is all zeros
+    counts as absent. The published third condition, the camera, is not in the contract and is always absent.
     """
 
     def __init__(self, generator: nn.Module):

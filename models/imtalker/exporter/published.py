@@ -15,6 +15,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from .small import OPTIONS as SMALL_OPTIONS
+from .small import small_generator, small_renderer
+
 # The published inference configuration (the repository's app.py and generator/options/base_options.py).
 OPTIONS = {
     "rank": "cpu",
@@ -38,7 +41,6 @@ OPTIONS = {
     "swin_res_threshold": 128,
     "window_size": 8,
 }
-SOURCE_SIZE = 256
 
 
 @dataclass
@@ -69,25 +71,34 @@ def from_checkpoints(repository: Path, checkpoints: Path, trust: bool) -> Publis
     return Published(renderer.eval(), generator.eval())
 
 
-def from_random_weights(repository: Path, seed: int) -> Published:
+def from_random_weights(repository: Path, seed: int, small: bool) -> Published:
     """The same architecture with random weights: for tests and benchmarks, where no checkpoints can be had."""
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
-        # The defaults of Wav2Vec2Config are wav2vec2-base.
-        Wav2Vec2Model(Wav2Vec2Config()).save_pretrained(folder)
-        renderer, generator = _build(repository, Path(folder))
+        if small:
+            _import_from(repository)
+            options = argparse.Namespace(**OPTIONS | SMALL_OPTIONS)
+            renderer, generator = small_renderer(options), small_generator(options, folder)
+        else:
+            # The defaults of Wav2Vec2Config are wav2vec2-base.
+            Wav2Vec2Model(Wav2Vec2Config()).save_pretrained(folder)
+            renderer, generator = _build(repository, Path(folder))
     _enliven_generator(generator)
     _enliven_renderer(renderer)
     return Published(renderer.eval(), generator.eval())
 
 
-def _build(repository: Path, wav2vec2: Path) -> tuple[nn.Module, nn.Module]:
+def _import_from(repository: Path) -> None:
     if not (repository / "renderer" / "models.py").is_file():
         raise ValueError(f"{repository} is no checkout of the IMTalker repository: renderer/models.py is missing.")
     sys.path.insert(0, str(repository.resolve()))
     warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+def _build(repository: Path, wav2vec2: Path) -> tuple[nn.Module, nn.Module]:
+    _import_from(repository)
     from generator.FM import FMGenerator
     from renderer.models import IMTRenderer
 
@@ -112,7 +123,10 @@ def _read_checkpoint(path: Path, trust: bool) -> dict:
 
 
 def _load(name: str, module: nn.Module, weights: dict, optional: tuple[str, ...]) -> None:
-    missing = [key for key in module.load_state_dict(weights, strict=False).missing_keys if not _derived(key)]
+    try:
+        missing = [key for key in module.load_state_dict(weights, strict=False).missing_keys if not _derived(key)]
+    except RuntimeError as error:
+        raise ValueError(f"{name} does not fit the published networks: {error}") from error
     missing = [key for key in missing if not key.startswith(optional)]
     if missing:
         raise ValueError(f"{name} lacks {len(missing)} weights, among them {', '.join(missing[:5])}.")
@@ -134,10 +148,10 @@ def _enliven_generator(generator: nn.Module) -> None:
 
 @torch.no_grad()
 def _enliven_renderer(renderer: nn.Module) -> None:
-    """Gives the untrained renderer the two traits of a trained one that its parity check depends on.
+    """Gives the untrained renderer the traits of a trained one that its parity check depends on.
 
-    Normalised activations (else every frame is plain grey) and a peaked attention at 64 px (else the best cell of
-    4096 is decided by rounding).
+    Normalised activations (else every frame is plain grey), a peaked attention at the last level that has one (else
+    the best cell is decided by rounding), and frames that follow the motion.
     """
     for name, parameter in renderer.named_parameters():
         if name.endswith("bias") and not parameter.any():
@@ -147,10 +161,14 @@ def _enliven_renderer(renderer: nn.Module) -> None:
         norm.running_var.copy_(power * torch.empty_like(norm.running_var).uniform_(0.8, 1.2))
         norm.running_mean.normal_().mul_(0.1 * power.sqrt())
 
+    # The source alone fills most of the adaption's input: give the motion the same say.
+    tokens = renderer.adapt.final_linear.weight.shape[0]
+    renderer.adapt.in_layer.weight[:, :tokens].mul_(4)
+
     def sharpen(attention: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         for projection, rows in zip((attention.q_proj, attention.k_proj), inputs):
             projection.bias.sub_(projection(rows).mean((0, 1)))
-        query, key = attention.q_proj(inputs[0])[0, ::8], attention.k_proj(inputs[1])[0, ::8]
+        query, key = attention.q_proj(inputs[0])[0], attention.k_proj(inputs[1])[0]
         gain = (4 / (attention.scale * (query @ key.T).std())).sqrt()
         for projection in (attention.q_proj, attention.k_proj):
             projection.weight.mul_(gain)
@@ -164,7 +182,8 @@ def _enliven_renderer(renderer: nn.Module) -> None:
     spread = []
     watches.append(last.register_forward_hook(lambda _layer, _inputs, output: spread.append(output.std())))
     renderer.eval()
-    renderer(random_image(1), random_image(1))
+    size = renderer.spatial_dims[0]
+    renderer(random_image(1, size), random_image(1, size))
     for watch in watches:
         watch.remove()
     # Before the sigmoid: wide enough for contrast, not so wide that every pixel is black or white.
@@ -172,7 +191,7 @@ def _enliven_renderer(renderer: nn.Module) -> None:
     last.bias.div_(spread[0])
 
 
-def random_image(batch: int, size: int = SOURCE_SIZE) -> torch.Tensor:
+def random_image(batch: int, size: int) -> torch.Tensor:
     """Coloured clouds and some grain, f32 `[batch, 3, size, size]`, 0..1."""
     clouds = nn.functional.interpolate(torch.rand(batch, 3, 16, 16), size=(size, size), mode="bicubic")
     return (clouds + 0.05 * torch.randn(batch, 3, size, size)).clamp(0, 1)

@@ -93,8 +93,8 @@ class Renderer(nn.Module):
 def resample(pooled: torch.Tensor, chosen: torch.Tensor, side: int, ratio: int) -> torch.Tensor:
     """Every cell of the frame takes the mean of its best-attended source cell.
 
-    pooled `[1 or B, side*side, C]`, chosen `[B, side*side]` -> `[B, C, side*ratio, side*ratio]`. The published resampler
-    reads ratio^2 values for every fine pixel and averages them; averaging the source's blocks beforehand is the same.
+    pooled `[1 or B, side*side, C]`, chosen `[B, side*side]` -> `[B, C, side*ratio, side*ratio]`. The published
+    resampler reads ratio^2 values for every fine pixel and averages them; averaging them beforehand is the same.
     """
     sessions = torch.arange(chosen.shape[0], device=chosen.device).clamp(max=pooled.shape[0] - 1)
     cells, channels = fixed_sizes(pooled)
