@@ -65,10 +65,10 @@ def main() -> int:
     options = arguments()
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    missing = [name for name in FACE_GRAPHS if not (options.out / f"../portrait/{name}.onnx").is_file()]
-    if missing:
-        print(f"{options.out / '../portrait'} lacks {', '.join(missing)}: the pack uses the portrait pack's face graphs.")
-        return 1
+    for path in (options.out / f"../portrait/{name}.onnx" for name in FACE_GRAPHS):
+        if not path.is_file():
+            print(f"{path} is missing: the pack uses the portrait pack's face graphs.")
+            return 1
     (options.out / "pack.json").unlink(missing_ok=True)
     try:
         report = export(options)

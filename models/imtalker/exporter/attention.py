@@ -55,6 +55,28 @@ def join_heads(rows: torch.Tensor) -> torch.Tensor:
     return rows.reshape(-1, *sizes, heads * channels)
 
 
+# From this many pairs of cells on, heads attend one after the other: 16 frames times 8 heads of 4096^2 pairs are 2^31
+# numbers, which is more than a 32-bit index reaches, and 8 GB of fp32.
+MANY_PAIRS = 2**22
+
+
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Softmax attention; the scale is already in the query.
+
+    query `[B, heads, N, c]`, key `[B, heads, c, M]`, value `[B, heads, M, c]` -> rows `[B, N, heads * c]` and the mean
+    attention of the heads `[B, N, M]`.
+    """
+    if int(query.shape[2]) * int(key.shape[3]) < MANY_PAIRS:
+        attention = (query @ key).softmax(-1)
+        return join_heads(attention @ value), attention.mean(1)
+    total, rows = 0, []
+    for head_query, head_key, head_value in zip(query.split(1, 1), key.split(1, 1), value.split(1, 1)):
+        attention = (head_query @ head_key).softmax(-1)
+        rows.append(attention @ head_value)
+        total = total + attention[:, 0]
+    return join_heads(torch.cat(rows, 1)), total / len(rows)
+
+
 class SourceKeys(nn.Module):
     """Keys and values of one cross-attention level: they depend on the source image alone."""
 
@@ -80,10 +102,10 @@ class CrossAttentionToSource(nn.Module):
         self.out = published.proj
 
     def forward(self, motion_map: torch.Tensor, key: torch.Tensor, value: torch.Tensor):
-        """-> aligned features `[B, C, s, s]` and the attention `[B, heads, s*s, s*s]`."""
+        """-> aligned features `[B, C, s, s]` and the mean attention `[B, s*s, s*s]`."""
         query = split_heads(self.query(to_rows(motion_map)), self.heads)
-        attention = (query @ key).softmax(-1)
-        return to_map(self.out(join_heads(attention @ value)), int(motion_map.shape[-1])), attention
+        rows, attention = attend(query, key, value)
+        return to_map(self.out(rows), int(motion_map.shape[-1])), attention
 
 
 class GlobalSelfAttention(nn.Module):
@@ -108,8 +130,7 @@ class GlobalSelfAttention(nn.Module):
         query = split_heads(self.query(normalise(rows + self.query_position, self.norm)), self.heads)
         key = split_heads(self.key(normalise(rows + self.key_position, self.norm)), self.heads)
         value = split_heads(self.value(normalise(rows, self.norm)), self.heads)
-        attention = (query @ key.transpose(-1, -2)).softmax(-1)
-        rows = rows + self.out(join_heads(attention @ value))
+        rows = rows + self.out(attend(query, key.transpose(-1, -2), value)[0])
         return to_map(rows + self.ffn(self.ffn_norm(rows)), int(x.shape[-1]))
 
 

@@ -21,8 +21,8 @@ class AudioEncoder(nn.Module):
         self.projection = generator.audio_projection
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
-        # Kernels of 400 samples every 320 make 2T - 1 rows of 640 T samples. The published code brings them to T rows by
-        # linear interpolation that keeps the first and the last: T rows are then every second one.
+        # Kernels of 400 samples every 320 make 2T - 1 rows of 640 T samples. The published code brings them to T rows
+        # by linear interpolation that keeps the first and the last: that is every second row.
         heard = self.convolutions(waveform).transpose(1, 2)[:, ::2]
         hidden, _ = self.into(heard)
         return self.projection(self.transformer(hidden).last_hidden_state)

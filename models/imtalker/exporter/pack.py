@@ -13,8 +13,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-# The published crop's half side is 0.8 of its detector's box, which reaches from the forehead to the chin. The project's
-# detector starts at the brows: on the published sample portraits the face is 1.1 times as high as its box.
+# The published crop's half side is 0.8 of its detector's box, which reaches from the forehead to the chin. This
+# project's detector starts at the brows: on the published sample portraits faces are 1.1 times as high as its box.
 CROP_SCALE = 0.88
 # The published code hears a whole recording at once; a stream is heard in windows, each with this much before it.
 CONTEXT_FRAMES = 50

@@ -64,8 +64,9 @@ def check_rewrites(report: Report, published: Published) -> None:
         keys = SourceKeys(level.block_efc)(source_map, feature)
         actual, actual_attention = CrossAttentionToSource(level.block_efc)(frame_map, *keys)
         side = frame_map.shape[-1]
-        report.error(f"precomputed keys and values, {side} px, features", actual, plain, REWRITE_LIMIT)
-        report.error(f"precomputed keys and values, {side} px, attention", actual_attention, attention, REWRITE_LIMIT)
+        what = f"precomputed keys and values, {side} px"
+        report.error(f"{what}, features", actual, plain, REWRITE_LIMIT)
+        report.error(f"{what}, mean attention", actual_attention, attention.mean(1), REWRITE_LIMIT)
     chosen = attention.mean(1).argmax(-1)
     for level, feature in zip(renderer.imt[len(frame_maps) :], features[len(frame_maps) :]):
         ratio = level.block.ratio
@@ -146,6 +147,45 @@ def check_motion_generator(report: Report, graph: Graph, published: Published, l
         (velocity,) = graph(inputs)
         what = f"motion_generator, batch {batch}, guidance {guidance:g}, {style or 'no style'}{', first' * first}"
         report.error(what, velocity, expected, limit)
+
+
+@torch.no_grad()
+def check_sampling(report: Report, audio_encoder: Graph, motion_generator: Graph, published: Published, limit: float):
+    """Speech to motion through both graphs, as the service samples it, against the published `sample`.
+
+    One and a half windows, so that the second has a context and an end that is padded with its last condition.
+    """
+    generator, fmt = published.generator, published.generator.fmt
+    window, context, tokens = fmt.num_frames_for_clip, fmt.num_prev_frames, fmt.opt.dim_motion
+    frames, nfe, guidance, seed = window + window // 2, 10, 3.0, 7
+    waveform, motion_ref = torch.randn(1, 640 * frames), torch.randn(1, tokens)
+    generator.opt.fix_noise_seed = True
+    speech = {"a": waveform, "ref_x": motion_ref}
+    expected = generator.sample(speech, a_cfg_scale=guidance, nfe=nfe, seed=seed)
+
+    features = audio_encoder({"waveform": waveform})[0]
+    features = np.concatenate([features, np.repeat(features[:, -1:], 2 * window - frames, 1)], 1)
+    noise = torch.randn(1, window, tokens, generator=torch.Generator().manual_seed(seed)).numpy()
+    width = features.shape[2]
+    inputs = {
+        "motion_ref": motion_ref,
+        "guidance": np.float32([guidance]),
+        "prev_x": np.zeros((1, context, tokens), np.float32),
+        "prev_audio": np.zeros((1, context, width), np.float32),
+    }
+    for name, count in (("pose", 3), ("gaze", 2)):
+        inputs[name] = np.zeros((1, window, count), np.float32)
+        inputs[f"prev_{name}"] = np.zeros((1, context, count), np.float32)
+    motion = []
+    for at in (0, window):
+        inputs |= {"x": noise, "audio": features[:, at : at + window]}
+        for step in range(nfe - 1):
+            (velocity,) = motion_generator(inputs | {"t": np.float32([step / (nfe - 1)])})
+            inputs["x"] = inputs["x"] + velocity / np.float32(nfe - 1)
+        motion.append(inputs["x"])
+        inputs |= {"prev_x": inputs["x"][:, -context:], "prev_audio": inputs["audio"][:, -context:]}
+    actual = np.concatenate(motion, 1)[:, :frames]
+    report.error(f"speech to motion, {frames} frames, nfe {nfe}, guidance {guidance:g}", actual, expected, limit)
 
 
 @torch.no_grad()

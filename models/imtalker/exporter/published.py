@@ -116,9 +116,9 @@ def _read_checkpoint(path: Path, trust: bool) -> dict:
         try:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise ValueError(
-                f"{path} holds more than tensors: {error}\nIf you trust where it came from, add --trust-checkpoints."
-            ) from error
+            reason = str(error).splitlines()[0]
+            hint = "If it holds more than tensors and you trust where it came from, add --trust-checkpoints."
+            raise ValueError(f"{path} cannot be read as tensors alone: {reason}\n{hint}") from error
     return checkpoint.get("state_dict", checkpoint)
 
 

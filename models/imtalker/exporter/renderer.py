@@ -84,7 +84,7 @@ class Renderer(nn.Module):
         for cross, motion_map, key, value in zip(self.cross, maps, tensors[0:pairs:2], tensors[1:pairs:2]):
             features, attention = cross(motion_map, key, value)
             aligned.append(features)
-        chosen = attention.mean(1).argmax(-1)
+        chosen = attention.argmax(-1)
         for pooled, ratio in zip(tensors[pairs:], self.ratios):
             aligned.append(resample(pooled, chosen, self.levels[-1], ratio))
         return aligned, chosen

@@ -17,8 +17,8 @@ from .source_encoder import SourceEncoder
 # fp32 differs from the published code by the order of its additions; fp16 by its rounding, so its frames are judged by
 # their PSNR and no single pixel is. `tie`: how much worse than the best a source cell may be and still count as equal.
 LIMITS = {
-    "fp32": {"graph": 1e-3, "rgb": 1e-3, "levels": 1, "psnr": 60, "tie": 1e-4},
-    "fp16": {"graph": 2e-2, "rgb": 1, "levels": 255, "psnr": 45, "tie": 2e-2},
+    "fp32": {"graph": 1e-3, "motion": 1e-3, "rgb": 1e-3, "levels": 1, "psnr": 60, "tie": 1e-4},
+    "fp16": {"graph": 2e-2, "motion": 5e-2, "rgb": 1, "levels": 255, "psnr": 45, "tie": 2e-2},
 }
 
 
@@ -49,8 +49,10 @@ class Export:
         parity.check_rewrites(self.report, self.models)
         encoder = SourceEncoder(self.models.renderer, self.sample_weight)
         identity, image = self._source_encoder(encoder)
-        self._audio_encoder()
-        self._motion_generator()
+        audio_encoder = self._audio_encoder()
+        motion_generator = self._motion_generator()
+        limit = LIMITS[self.precision]["motion"]
+        parity.check_sampling(self.report, audio_encoder, motion_generator, self.models, limit)
         self._renderer({name: identity[name] for name in encoder.names}, image)
 
     def _source_encoder(self, encoder: SourceEncoder) -> tuple[dict[str, np.ndarray], torch.Tensor]:
@@ -61,15 +63,17 @@ class Export:
         limit = LIMITS["fp32"]["graph"]
         return parity.check_source_encoder(self.report, Graph(path), encoder, self.models, limit)
 
-    def _audio_encoder(self) -> None:
+    def _audio_encoder(self) -> Graph:
         path = self.folder / "audio_encoder.onnx"
         waveform = torch.randn(1, SAMPLES_PER_FRAME * self.sizes["window"])
         axes = {"waveform": {1: "samples"}, "features": {1: "frames"}}
         write_graph(path, AudioEncoder(self.models.generator), {"waveform": waveform}, ["features"], axes)
         self._to_precision(path)
-        parity.check_audio_encoder(self.report, Graph(path), self.models, LIMITS[self.precision]["graph"])
+        graph = Graph(path)
+        parity.check_audio_encoder(self.report, graph, self.models, LIMITS[self.precision]["graph"])
+        return graph
 
-    def _motion_generator(self) -> None:
+    def _motion_generator(self) -> Graph:
         path = self.folder / "motion_generator.onnx"
         sizes = self.sizes
         window, context, tokens, features = (sizes[k] for k in ("window", "context", "tokens", "features"))
@@ -90,7 +94,9 @@ class Export:
         write_graph(path, MotionGenerator(self.models.generator), inputs, ["velocity"], axes)
         # t times a frequency needs more digits than fp16 has.
         self._to_precision(path, keep=("time",))
-        parity.check_motion_generator(self.report, Graph(path), self.models, LIMITS[self.precision]["graph"])
+        graph = Graph(path)
+        parity.check_motion_generator(self.report, graph, self.models, LIMITS[self.precision]["graph"])
+        return graph
 
     def _renderer(self, identity: dict[str, np.ndarray], image: torch.Tensor) -> None:
         path = self.folder / "renderer.onnx"
