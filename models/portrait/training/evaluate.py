@@ -47,7 +47,7 @@ def correlate(a, b):
 
 def held_out(subject, folder, limit):
     """Correlation and amplitude against the labels, closures, on held-out voices."""
-    made, wanted, closed, vowels, tucked = [], [], [], [], []
+    made, wanted, closed, vowels, tucked, held = [], [], [], [], [], []
     paths = sorted(glob.glob(f"{folder}/*.wav"))
     for path in paths[:: max(1, len(paths) // limit)]:
         loaded = load_utterance(path)
@@ -61,6 +61,9 @@ def held_out(subject, folder, limit):
         made.append(motion)
         wanted.append(label[np.minimum(centres, len(label) - 1)])
         for phone, start, end in phones:
+            first, last = int(start * FRAMES_PER_SECOND) + 2, int(end * FRAMES_PER_SECOND) - 1
+            if phone in VOWELS and last - first >= 3:
+                held.append(np.diff(motion[first:last, OPEN], 2))
             frame = int((start + end) / 2 * FRAMES_PER_SECOND)
             if end - start < 0.03 or frame + 1 >= len(motion) or frame < 2:
                 continue
@@ -78,6 +81,8 @@ def held_out(subject, folder, limit):
     row("held-out p b m closed (opening < 0.1)", f"{np.mean(closed):.0%} of {len(closed)}")
     row("held-out f v tucked (> 0.4)", f"{np.mean(tucked):.0%} of {len(tucked)}")
     row("held-out vowels wrongly closed", f"{np.mean(vowels):.0%} of {len(vowels)}")
+    if held:
+        row("jitter of opening inside long vowels (mean bend)", f"{np.abs(np.concatenate(held)).mean():.4f}")
 
 
 def quiet(subject):
@@ -101,7 +106,7 @@ def quiet(subject):
 
 
 def liveliness(subject, wave):
-    """Head and eyes over a long wave, by two seeds; jitter of the lips."""
+    """Head and eyes over a long wave, by two seeds."""
     window, overlap = subject.options.window, max(1, round(subject.options.window * 0.2))
     motions = [subject(wave, seed) for seed in (0, 1)]
     motion = np.concatenate(motions)
@@ -134,23 +139,6 @@ def liveliness(subject, wave):
     for name in ("brow_up", "smile", "gaze_x"):
         values = motion[:, INDEX[name]]
         row(f"{name}: mean, deviation, largest", f"{values.mean():.3f}, {values.std():.3f}, {np.abs(values).max():.2f}")
-
-
-def steady_vowel(subject):
-    """Jitter of the lips during a held vowel (formant synthesis)."""
-    time = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
-    wave = np.zeros(len(time))
-    for harmonic in range(1, 50):
-        hertz = 120 * harmonic
-        gain = sum(
-            1 / (1 + ((hertz - formant) / width) ** 2) for formant, width in ((700, 90), (1150, 110), (2500, 160))
-        )
-        wave += gain * np.sin(2 * np.pi * hertz * time + harmonic) / np.sqrt(harmonic)
-    motion = subject((wave / wave.std() * 0.06).astype(np.float32))[30:90]
-    row(
-        "held vowel: opening mean, step deviation",
-        f"{motion[:, OPEN].mean():.2f}, {np.diff(motion[:, OPEN]).std():.4f}",
-    )
 
 
 def real_clips(subject, folder):
@@ -189,7 +177,6 @@ def main():
     else:
         speech = np.concatenate([load_wave(p) for p in sorted(glob.glob(f"{options.test}/*.wav"))[:25]])
     liveliness(subject, np.tile(speech, int(np.ceil(90 * SAMPLE_RATE / len(speech))))[: 90 * SAMPLE_RATE])
-    steady_vowel(subject)
     if options.clips:
         real_clips(subject, options.clips)
 
