@@ -13,9 +13,11 @@ from channels import ARTICULATIONS, CONTEXT_FRAMES, FEATURES, INDEX, TOKEN_SCALE
 WIDTH = 128
 KERNEL, DILATIONS = 3, (1, 2, 4, 8, 1)
 TIME_WAVES = 16
-# Channels whose prediction is low-pass filtered in time, and the filter.
+# Channels whose prediction is low-pass filtered in time (SMOOTHING are the taps).
 SMOOTHED = ("squint", "smile", "brow_up", "brow_down", "pitch", "yaw", "roll", "shift_x", "shift_y")
 SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+# A few Euler steps hesitate over rare events: this gain on the predicted lids makes a begun blink complete itself.
+BLINK_GAIN = 1.15
 
 
 class Denoiser(nn.Module):
@@ -74,6 +76,7 @@ class MotionGenerator(nn.Module):
         kernel = torch.zeros(TOKENS, 1, len(SMOOTHING))
         kernel[:, 0, half] = 1.0
         kernel[[INDEX[name] for name in SMOOTHED], 0] = torch.tensor(SMOOTHING)
+        kernel[[INDEX["blink_left"], INDEX["blink_right"]], 0, half] = BLINK_GAIN
         self.register_buffer("kernel", kernel)
         pose_to_token = torch.zeros(3, TOKENS)
         for row, name in enumerate(("pitch", "yaw", "roll")):
