@@ -58,7 +58,7 @@ async function measureStages() {
   const windows = new AudioChunkBuffer({ chunkDurationSeconds: 1, contextFrames: engine.description.contextFrames });
   await measure('resample', async () => {
     for (const rate of [48000, 16000]) {
-      const resampler = await Resampler.create(rate);
+      const resampler = new Resampler(rate);
       const samples = [await resampler.push(pcm.samples, pcm.sampleRate), await resampler.flush()];
       if (rate === 16000) for (const part of samples) windows.push(part);
       resampler.close();

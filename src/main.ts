@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from './config.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
-import { sweepHlsDirectory } from './hls/segment-store.js';
+import { prepareHlsDirectory, sweepHlsDirectory } from './hls/segment-store.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
 import { startEngine } from './inference/start-engine.js';
@@ -18,6 +18,7 @@ async function main(): Promise<void> {
   const config = readConfig(process.env);
   const logger = createLogger(config.logLevel);
   await checkFfmpeg();
+  await prepareHlsDirectory(config.hlsDirectory);
 
   let service: ServiceHealth | undefined;
   const app = createApp({
@@ -91,8 +92,6 @@ async function main(): Promise<void> {
 }
 
 main().catch((error) => {
-  // One line that says what to do, then the rest for whoever has to look deeper.
   console.error(`facecast: ${error instanceof Error ? error.message : error}`);
-  if (error instanceof Error && error.cause) console.error(error.cause);
   process.exit(1);
 });

@@ -15,13 +15,10 @@ export interface AudioWindow {
   readonly frames: number;
   /** Frames at the end that the next window generates again; 0 for the last. */
   readonly overlapFrames: number;
-  /** Frames at the start that overlap the previous window; 0 for the first. */
-  readonly leadFrames: number;
   /** Frames of sound before `startFrame` at the head of `waveform`: as many as configured, fewer near the start. */
   readonly contextFrames: number;
   /** (contextFrames + frames) * 640 samples at 16 kHz; the last frame of the last window is padded with silence. */
   readonly waveform: Float32Array;
-  readonly last: boolean;
 }
 
 export interface AudioChunkBufferOptions {
@@ -99,7 +96,6 @@ export class AudioChunkBuffer {
     );
     this.#nextStartFrame = startFrame + frames - overlapFrames;
     this.#samples.forgetBefore((this.#nextStartFrame - this.#contextFrames) * SAMPLES_PER_FRAME);
-    const leadFrames = startFrame === 0 ? 0 : this.overlapFrames;
-    return { startFrame, frames, overlapFrames, leadFrames, contextFrames, waveform, last };
+    return { startFrame, frames, overlapFrames, contextFrames, waveform };
   }
 }

@@ -3,6 +3,10 @@ import { decodeByFfmpeg } from './ffmpeg-decoder.js';
 import { ACCEPTED_AUDIO, checkLength, checkSampleRate, invalidAudio } from './limits.js';
 import type { PcmAudio } from './pcm.js';
 import { decodeWavSamples, parseWav, WAVE_FORMAT, type WavContent } from './wav.js';
+import { yieldToEventLoop } from './yield.js';
+
+/** Samples looked at before the event loop turns: a few milliseconds. */
+const SLICE_SAMPLES = 1 << 20;
 
 export type { PcmAudio } from './pcm.js';
 
@@ -10,7 +14,7 @@ export type { PcmAudio } from './pcm.js';
 export interface AudioHint {
   readonly contentType?: string;
   readonly fileName?: string;
-  /** Hz; the rate of headerless PCM. A container's own rate, and `audio/L16;rate=`, win. */
+  /** Hz; the rate of headerless PCM. A container's own rate wins. */
   readonly sampleRate: number;
 }
 
@@ -45,11 +49,11 @@ async function decodeWav(wav: WavContent): Promise<PcmAudio> {
   return { sampleRate, samples: await decodeWavSamples(wav) };
 }
 
-function checked(audio: PcmAudio): PcmAudio {
+async function checked(audio: PcmAudio): Promise<PcmAudio> {
   checkSampleRate(audio.sampleRate);
   checkLength(audio.samples.length, audio.sampleRate);
   if (audio.samples.length === 0) throw invalidAudio('is empty: it holds no whole sample.');
-  makeFinite(audio.samples);
+  await makeFinite(audio.samples);
   return audio;
 }
 
@@ -57,24 +61,16 @@ function isHeaderless({ contentType, fileName }: AudioHint): boolean {
   return /^\s*audio\/l16\s*(;|$)/i.test(contentType ?? '') || /\.(pcm|raw)$/i.test(fileName ?? '');
 }
 
-function headerlessPcm(data: Buffer, { contentType, sampleRate }: AudioHint): WavContent {
+/** Parameters of the media type do not count: multipart parsers drop them, and `sampleRate` says it all. */
+function headerlessPcm(data: Buffer, { sampleRate }: AudioHint): WavContent {
   if (data.length % 2 !== 0) throw invalidAudio('is headerless 16-bit PCM of an odd number of bytes.');
-  const channels = mediaTypeNumber(contentType, 'channels') ?? 1;
-  if (channels !== 1)
-    throw invalidAudio(`is headerless PCM of ${channels} channels; only mono is accepted without a header.`);
-  const rate = mediaTypeNumber(contentType, 'rate') ?? sampleRate;
-  return { format: { tag: WAVE_FORMAT.pcm, channels: 1, sampleRate: rate, blockAlign: 2 }, data };
-}
-
-/** A numeric parameter of a media type such as `audio/L16; rate=16000`; NaN where it is no number. */
-function mediaTypeNumber(contentType: string | undefined, name: string): number | undefined {
-  const value = new RegExp(`;\\s*${name}\\s*=\\s*"?([^";]*)`, 'i').exec(contentType ?? '')?.[1];
-  return value === undefined ? undefined : /^\d+\s*$/.test(value) ? Number(value) : Number.NaN;
+  return { format: { tag: WAVE_FORMAT.pcm, channels: 1, sampleRate, blockAlign: 2 }, data };
 }
 
 /** Silences NaN and infinities and clips to -1..1, in place: one bad sample would spoil every filter behind. */
-function makeFinite(samples: Float32Array): void {
+async function makeFinite(samples: Float32Array): Promise<void> {
   for (let i = 0; i < samples.length; i++) {
+    if (i % SLICE_SAMPLES === SLICE_SAMPLES - 1) await yieldToEventLoop();
     const sample = samples[i];
     if (sample >= -1 && sample <= 1) continue;
     samples[i] = Number.isFinite(sample) ? Math.sign(sample) : 0;

@@ -2,8 +2,10 @@ import { spawn } from 'node:child_process';
 import { AppError } from '../errors.js';
 import type { Container } from './container.js';
 import { invalidAudio, MAX_CHUNK_SAMPLES } from './limits.js';
+import { mp3Samples } from './mp3-length.js';
 import type { PcmAudio } from './pcm.js';
 import { parseWav } from './wav.js';
+import { yieldToEventLoop } from './yield.js';
 
 const TIME_LIMIT_MS = 10_000;
 /** Header included; FFmpeg writes about 100 bytes of it. */
@@ -53,13 +55,31 @@ export function ffmpegArguments(container: Container): string[] {
  * @throws AppError `invalid_audio` when it holds no audio that can be decoded; `internal` when FFmpeg cannot be started.
  */
 export async function decodeByFfmpeg(bytes: Buffer, container: Container, program = 'ffmpeg'): Promise<PcmAudio> {
-  const { format, data } = parseWav(await runFfmpeg(program, bytes, container));
-  const samples = new Float32Array(Math.floor(data.length / 4));
-  data.copy(new Uint8Array(samples.buffer));
+  const { sampleRate, samples } = await joinSamples(await runFfmpeg(program, bytes, container));
+  return { sampleRate, samples: samples.subarray(0, container === 'mp3' ? mp3Samples(bytes) : undefined) };
+}
+
+/** FFmpeg's float WAV in one array. Ten minutes are 115 MB, so the event loop turns in between. */
+async function joinSamples(pieces: readonly Buffer[]): Promise<PcmAudio> {
+  const total = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  // A pipe has no way back, so the header, of about 100 bytes, says "until the end".
+  const head = Buffer.concat(pieces.slice(0, 8));
+  const { format, data } = parseWav(head);
+  const start = head.length - data.length;
+  const samples = new Float32Array(Math.floor((total - start) / 4));
+  const bytes = new Uint8Array(samples.buffer);
+  let at = -start;
+  for (const [i, piece] of pieces.entries()) {
+    if (i % 32 === 31) await yieldToEventLoop();
+    const part = at < 0 ? piece.subarray(-at) : piece;
+    // The last sample may be cut short.
+    bytes.set(part.subarray(0, bytes.length - Math.max(at, 0)), Math.max(at, 0));
+    at += piece.length;
+  }
   return { sampleRate: format.sampleRate, samples };
 }
 
-function runFfmpeg(program: string, bytes: Buffer, container: Container): Promise<Buffer> {
+function runFfmpeg(program: string, bytes: Buffer, container: Container): Promise<Buffer[]> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, ffmpegArguments(container), { stdio: ['pipe', 'pipe', 'pipe'] });
     const output: Buffer[] = [];
@@ -83,7 +103,7 @@ function runFfmpeg(program: string, bytes: Buffer, container: Container): Promis
     });
     child.on('close', (code) => {
       clearTimeout(timer);
-      if (code === 0 && outputBytes > 0) return resolve(Buffer.concat(output));
+      if (code === 0 && outputBytes > 0) return resolve(output);
       // FFmpeg's own words go to the log with the cause, never to the client.
       reject(invalidAudio('holds no audio that can be decoded.', new Error(`FFmpeg ended with ${code}: ${diagnosis}`)));
     });

@@ -33,13 +33,9 @@ export class Resampler {
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  private constructor(outputRate: number) {
-    this.#outputRate = outputRate;
-  }
-
   /** @param outputRate Hz, 8000..192000. */
-  static async create(outputRate: number): Promise<Resampler> {
-    return new Resampler(outputRate);
+  constructor(outputRate: number) {
+    this.#outputRate = outputRate;
   }
 
   /**

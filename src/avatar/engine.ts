@@ -25,8 +25,6 @@ export interface MotionWindow {
   readonly startFrame: number;
   /** Frames of the window proper. */
   readonly frames: number;
-  /** Frames at the start that the previous window generated as well. */
-  readonly leadFrames: number;
   /** Frames at the end that the next window will generate again; 0 in the last window. */
   readonly overlapFrames: number;
   /** Frames of earlier sound at the head of `waveform`, heard but not generated. */

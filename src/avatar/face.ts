@@ -18,7 +18,7 @@ const MIN_CONFIDENCE = 0.5;
 const MAX_FACES = 8;
 /**
  * The squares looked at, in long sides of the picture, until one size shows a face: the whole picture; from further
- * away, for a face that fills it; overlapping tiles (2x2 and 3x3 of a square picture), for a face that is small in it.
+ * away, for a face that fills it; overlapping tiles (2x2 and 4x4 of a square picture), for a face that is small in it.
  */
 const LOOKS = [1, 1.6, 0.6, 0.4] as const;
 /**
@@ -110,7 +110,8 @@ function squaresOf({ width, height }: RgbImage, look: number): Square[] {
   const side = look * Math.max(width, height);
   const centres = (length: number): number[] => {
     if (length <= side) return [length / 2];
-    const count = Math.ceil((length - side) / ((side * 2) / 3)) + 1;
+    // The margin keeps rounding from adding a square where the division has no remainder.
+    const count = Math.ceil((length - side) / ((side * 2) / 3) - 1e-9) + 1;
     return Array.from({ length: count }, (_, i) => side / 2 + ((length - side) * i) / (count - 1));
   };
   return centres(height).flatMap((y) => centres(width).map((x) => ({ x, y, side, angle: 0 })));

@@ -2,7 +2,15 @@ import { AppError } from '../errors.js';
 import type { ModelPack } from '../inference/model-pack.js';
 import { type Device, OnnxModel } from '../inference/onnx-model.js';
 import { cropToFace, type SourceImage } from './crop.js';
-import type { Avatar, AvatarEngine, AvatarOptions, EngineDescription, Motion, MotionWindow } from './engine.js';
+import type {
+  Avatar,
+  AvatarEngine,
+  AvatarOptions,
+  EngineDescription,
+  Motion,
+  MotionParameters,
+  MotionWindow,
+} from './engine.js';
 import { FaceAnalyser } from './face.js';
 import { type RgbImage, toPlanes } from './image.js';
 import { MotionGenerator, type MotionModels } from './motion-generator.js';
@@ -90,9 +98,10 @@ export class LocalEngine implements AvatarEngine {
       normalisation: audio.normalisation,
     };
     const warnings = face ? [] : ['No face was found in the image; a face in the centre of the picture is assumed.'];
+    const parameters = limitPose(options, motion.pose_limit, warnings);
     return new LocalAvatar(
       warnings,
-      new MotionGenerator(this.#models, sizes, options, reference),
+      new MotionGenerator(this.#models, sizes, parameters, reference),
       new Renderer(this.#models.renderer, identity),
     );
   }
@@ -123,7 +132,6 @@ export class LocalEngine implements AvatarEngine {
     const motion = await avatar.generateMotion({
       startFrame: 0,
       frames,
-      leadFrames: 0,
       overlapFrames: 0,
       contextFrames,
       waveform,
@@ -152,4 +160,13 @@ class LocalAvatar implements Avatar {
   async close(): Promise<void> {
     // Tensors are plain arrays: letting go of them is enough.
   }
+}
+
+/** Keeps `pose_style` within what the pack can show, and says so. */
+function limitPose(parameters: MotionParameters, limit: number | undefined, warnings: string[]): MotionParameters {
+  const { poseStyle } = parameters;
+  if (!poseStyle || limit === undefined || poseStyle.every((angle) => Math.abs(angle) <= limit)) return parameters;
+  warnings.push(`pose_style: this model turns the head by at most ${limit} rad each way; more was limited to that.`);
+  const [pitch, yaw, roll] = poseStyle.map((angle) => Math.max(-limit, Math.min(limit, angle)));
+  return { ...parameters, poseStyle: [pitch!, yaw!, roll!] };
 }

@@ -31,7 +31,7 @@ export class MotionGenerator {
   /** The P frames before the next window's first: motion `[P, D]` and features `[P, C]`; zeros before the start. */
   readonly #previousTokens: Float32Array;
   readonly #previousFeatures: Float32Array;
-  /** Style of the context frames: zeros until there have been frames, then the session's own. */
+  /** Frames made final so far. */
   #framesBehind = 0;
   /** The previous window's version of the frames that overlap the next one, `[lead, D]`. */
   #overlap = new Float32Array(0);
@@ -84,7 +84,7 @@ export class MotionGenerator {
       const length = Math.min(window, frames - at);
       const piece = features.subarray(at * C, (at + length) * C);
       const padded = repeatLast(piece, window, C);
-      const solved = await this.#solve(startFrame + at, window, padded, previousTokens, previousFeatures);
+      const solved = await this.#solve(startFrame + at, window, padded, previousTokens, previousFeatures, at);
       motion.set(solved.subarray(0, length * D), at * D);
       shiftIn(previousTokens, solved.subarray(0, length * D));
       shiftIn(previousFeatures, piece);
@@ -98,6 +98,8 @@ export class MotionGenerator {
     features: Float32Array,
     previousTokens: Float32Array,
     previousFeatures: Float32Array,
+    /** Frames of this window that lie behind. */
+    ahead = 0,
   ): Promise<Float32Array> {
     const { tokens: D, features: C, context: P } = this.#sizes;
     const { seed, nfe, cfgScale, poseStyle = [0, 0, 0], gazeStyle = [0, 0] } = this.#parameters;
@@ -115,8 +117,8 @@ export class MotionGenerator {
       motion_ref: { data: this.#reference, dims: [1, D] },
       pose: { data: repeat(poseStyle, frames), dims: [1, frames, 3] },
       gaze: { data: repeat(gazeStyle, frames), dims: [1, frames, 2] },
-      prev_pose: { data: this.#styleBehind(poseStyle), dims: [1, P, 3] },
-      prev_gaze: { data: this.#styleBehind(gazeStyle), dims: [1, P, 2] },
+      prev_pose: { data: this.#styleBehind(poseStyle, ahead), dims: [1, P, 3] },
+      prev_gaze: { data: this.#styleBehind(gazeStyle, ahead), dims: [1, P, 2] },
       guidance: { data: Float32Array.of(cfgScale), dims: [1] },
     };
     // Euler over t = linspace(0, 1, nfe): nfe - 1 evaluations of the velocity field.
@@ -131,9 +133,9 @@ export class MotionGenerator {
   }
 
   /** Style rows of the P context frames; frames before the session's first have none. */
-  #styleBehind(style: readonly number[]): Float32Array {
+  #styleBehind(style: readonly number[], ahead: number): Float32Array {
     const rows = repeat(style, this.#sizes.context);
-    const missing = Math.max(0, this.#sizes.context - this.#framesBehind);
+    const missing = Math.max(0, this.#sizes.context - this.#framesBehind - ahead);
     return rows.fill(0, 0, missing * style.length);
   }
 }

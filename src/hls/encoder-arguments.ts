@@ -9,8 +9,6 @@ export interface EncoderFormat {
   readonly segmentFrames: number;
   /** Sound samples a second, mono. */
   readonly soundRate: number;
-  /** `pc`: Y, U and V use all of 0..255, as in JPEG; `tv`: 16..235 and 16..240. */
-  readonly colorRange: 'pc' | 'tv';
 }
 
 /** Where FFmpeg connects to: the paths of four listening Unix sockets. */
@@ -37,7 +35,7 @@ export interface EncoderArguments {
  * stream of its own. Pure.
  */
 export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets): EncoderArguments {
-  const { width, height, fps, segmentFrames, soundRate, colorRange } = format;
+  const { width, height, fps, segmentFrames, soundRate } = format;
   // Raw streams say nothing about themselves, so probing only delays the start (0.85 s by default).
   const noProbing = ['-probesize', '32', '-analyzeduration', '0'];
   // A FLV tag carries its length, so a packet can be read as soon as it is written: no muxer waits for the next one.
@@ -78,9 +76,9 @@ export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets)
           ...['-crf', '20', '-maxrate', '3000k', '-bufsize', '3000k'],
           // One thread a talk: talks share the machine's cores, and more threads cost memory and lateness.
           ...['-threads', '1', '-filter_threads', '1', '-pix_fmt', 'yuv420p'],
-          // The renderer turns sRGB into YCbCr with the BT.601 matrix. The filter tags the frames without touching them.
-          ...['-vf', `setparams=range=${colorRange}:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m`],
-          ...['-color_range', colorRange, '-color_primaries', 'bt709', '-color_trc', 'iec61966-2-1'],
+          // The renderer turns sRGB into YCbCr with the BT.601 matrix, limited range. The filter tags the frames without touching them.
+          ...['-vf', 'setparams=range=tv:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m'],
+          ...['-color_range', 'tv', '-color_primaries', 'bt709', '-color_trc', 'iec61966-2-1'],
           ...['-colorspace', 'smpte170m'],
           ...flv,
         ],

@@ -24,8 +24,6 @@ export interface HlsStreamOptions {
   readonly fps: number;
   /** Frames a segment holds; the last may hold fewer. */
   readonly segmentFrames: number;
-  /** `pc` (default): Y, U and V use all of 0..255, as in JPEG; `tv`: 16..235 and 16..240. The matrix is BT.601's. */
-  readonly colorRange?: 'pc' | 'tv';
   /**
    * Goes into every URI of the playlist, so that a talk which takes over the address of an earlier one is not played from a
    * cache: media may be kept for ever (RFC 8216bis 6.2.1), and the same URI must mean the same bytes.
@@ -55,12 +53,12 @@ export class HlsStream {
   readonly #waiters = new Set<() => void>();
 
   private constructor(options: HlsStreamOptions, store: SegmentStore) {
-    const { width, height, fps, segmentFrames, colorRange } = options;
+    const { width, height, fps, segmentFrames } = options;
     this.#options = options;
     this.#store = store;
     this.#download = new Download(store.path(DOWNLOAD_NAME));
     this.#packager = new Packager({
-      ...{ width, height, fps, segmentFrames, soundRate: STREAM_SOUND_RATE, fullRange: colorRange !== 'tv' },
+      ...{ width, height, fps, segmentFrames, soundRate: STREAM_SOUND_RATE },
       // One part a segment. Low-Latency HLS lists shorter ones.
       partFrames: segmentFrames,
       onInit: (bytes) => void this.#store.write(INIT_NAME, [bytes]).catch((error) => this.#storingFailed(error)),
@@ -77,10 +75,10 @@ export class HlsStream {
       throw new AppError('internal', 'The folder of the stream could not be made.', { cause });
     });
     const stream = new HlsStream(options, store);
-    const { width, height, fps, segmentFrames, colorRange = 'pc', logger } = options;
+    const { width, height, fps, segmentFrames, logger } = options;
     try {
       stream.#encoder = await Encoder.open({
-        ...{ width, height, fps, segmentFrames, colorRange, logger, soundRate: STREAM_SOUND_RATE },
+        ...{ width, height, fps, segmentFrames, logger, soundRate: STREAM_SOUND_RATE },
         onPacket: (packet) => stream.#packager.push(packet),
         onError: (error) => stream.#fail(error),
       });

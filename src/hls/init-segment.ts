@@ -12,8 +12,6 @@ export interface TrackFormats {
   readonly videoTimescale: number;
   /** Sound samples a second, which is the sound's timescale too. */
   readonly soundRate: number;
-  /** True when Y, U and V use all of 0..255. */
-  readonly fullRange: boolean;
   /** AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1). */
   readonly videoConfiguration: Uint8Array;
   /** AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1). */
@@ -75,12 +73,12 @@ function media(timescale: number, handler: string, header: Uint8Array, sampleEnt
   );
 }
 
-function videoSampleEntry({ width, height, fullRange, videoConfiguration }: TrackFormats): Uint8Array {
+function videoSampleEntry({ width, height, videoConfiguration }: TrackFormats): Uint8Array {
   const resolution = 0x480000; // 72 dots an inch, in 16.16
   const size = [u16(width, height), u32(resolution, resolution, 0), u16(1)];
   // ISO/IEC 23091-2 code points, the same that the encoder writes into the VUI: BT.709 primaries, sRGB transfer, BT.601
   // matrix.
-  const colour = box('colr', text('nclx'), u16(1, 13, 6), u8(fullRange ? 0x80 : 0));
+  const colour = box('colr', text('nclx'), u16(1, 13, 6), u8(0));
   const depthAndEnd = u16(24, 0xffff);
   return box(
     'avc1',

@@ -37,7 +37,6 @@ export interface PackagerOptions {
   /** Frames a second and sound samples a second, both integers. */
   readonly fps: number;
   readonly soundRate: number;
-  readonly fullRange: boolean;
   /** Frames a segment and a part hold; the last of each may hold fewer. */
   readonly segmentFrames: number;
   readonly partFrames: number;
@@ -98,10 +97,10 @@ export class Packager {
   #initialize(): void {
     if (this.#initialized || !this.#videoConfiguration || !this.#soundConfiguration) return;
     this.#initialized = true;
-    const { width, height, fps, soundRate, fullRange, onInit } = this.#options;
+    const { width, height, fps, soundRate, onInit } = this.#options;
     onInit(
       initSegment({
-        ...{ width, height, soundRate, fullRange, videoTimescale: fps * FRAME_TICKS },
+        ...{ width, height, soundRate, videoTimescale: fps * FRAME_TICKS },
         videoConfiguration: this.#videoConfiguration,
         soundConfiguration: this.#soundConfiguration,
       }),

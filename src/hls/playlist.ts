@@ -20,39 +20,31 @@ export interface PlaylistState {
   readonly segments: readonly ListedSegment[];
   /** True once no segment will follow. */
   readonly ended: boolean;
-  /**
-   * How many segments a live playlist lists; older ones are left out. Absent: all of them, and the playlist says that
-   * it only grows.
-   */
-  readonly windowSegments?: number;
 }
 
 /** The media playlist of a talk as it is now (RFC 8216bis). Pure. */
 export function mediaPlaylist(state: PlaylistState): string {
-  const { fps, ended, windowSegments } = state;
-  // After the end the whole talk can be seen again, whatever the window was.
-  const listed = ended || windowSegments === undefined ? state.segments : state.segments.slice(-windowSegments);
+  const { fps, ended, segments } = state;
   const lines = [
     // 4.4.1.1: "It MUST be the first line of every Media Playlist".
     '#EXTM3U',
     // 8: EXT-X-MAP in a playlist with segments of pictures and sound needs 6 or higher.
     '#EXT-X-VERSION:7',
     `#EXT-X-TARGETDURATION:${targetDuration(state)}`,
-    // 4.4.3.2: "MUST appear before the first Media Segment", goes up by one for every segment that leaves (6.2.2). It
-    // starts at 1, because some players take 0 for absent.
-    `#EXT-X-MEDIA-SEQUENCE:${listed[0]?.number ?? 1}`,
+    // 4.4.3.2: "MUST appear before the first Media Segment". It starts at 1, because some players take 0 for absent, and
+    // stays there, because no segment leaves.
+    '#EXT-X-MEDIA-SEQUENCE:1',
+    // 4.4.3.5: "Media Segments can only be added to the end". It stays so after the end: 6.2.1 names what may change in a
+    // playlist, and its type is not among it. With EXT-X-ENDLIST it is the replay of the whole talk.
+    '#EXT-X-PLAYLIST-TYPE:EVENT',
+    // 4.4.2.1: every segment begins with an IDR picture.
+    '#EXT-X-INDEPENDENT-SEGMENTS',
+    // 4.4.2.2: a talk is heard from its first word, not from where its rendering has come to.
+    '#EXT-X-START:TIME-OFFSET=0',
+    // 4.4.4.5: "applies to every Media Segment that appears after it".
+    `#EXT-X-MAP:URI="${state.initUri}"`,
   ];
-  // 4.4.3.5: EVENT "Media Segments can only be added to the end", VOD "the Media Playlist cannot change". A playlist
-  // that segments leave must have neither.
-  if (ended) lines.push('#EXT-X-PLAYLIST-TYPE:VOD');
-  else if (windowSegments === undefined) lines.push('#EXT-X-PLAYLIST-TYPE:EVENT');
-  // 4.4.2.1: every segment begins with an IDR picture.
-  lines.push('#EXT-X-INDEPENDENT-SEGMENTS');
-  // 4.4.2.2: a talk is heard from its first word, not from where its rendering has come to.
-  if (ended || windowSegments === undefined) lines.push('#EXT-X-START:TIME-OFFSET=0');
-  // 4.4.4.5: "applies to every Media Segment that appears after it".
-  lines.push(`#EXT-X-MAP:URI="${state.initUri}"`);
-  for (const { uri, firstFrame, frames } of listed) {
+  for (const { uri, firstFrame, frames } of segments) {
     lines.push(
       // 4.4.4.6: the wall clock of the segment's first sample; it advances as EXTINF does.
       `#EXT-X-PROGRAM-DATE-TIME:${new Date(state.startedAt + Math.round((firstFrame * 1000) / fps)).toISOString()}`,

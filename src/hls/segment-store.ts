@@ -1,5 +1,5 @@
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { access, constants, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 
 /**
  * A file that says: this folder is one talk's, made by the service whose process id is in it. Nothing else is ever swept
@@ -35,7 +35,7 @@ export class SegmentStore {
   static async create(directory: string): Promise<SegmentStore> {
     const absolute = resolve(directory);
     if (await isOurs(absolute)) await rm(absolute, { recursive: true, force: true });
-    await mkdir(resolve(absolute, '..'), { recursive: true });
+    await makeFolder(dirname(absolute));
     await mkdir(absolute);
     await writeFile(join(absolute, MARKER), String(process.pid));
     return new SegmentStore(absolute);
@@ -87,12 +87,33 @@ export class SegmentStore {
 }
 
 /**
+ * Makes the folder of all talks, if need be.
+ * @throws Error when it cannot be made or written.
+ */
+export async function prepareHlsDirectory(hlsDirectory: string): Promise<void> {
+  try {
+    await makeFolder(resolve(hlsDirectory));
+    await access(hlsDirectory, constants.W_OK);
+  } catch (cause) {
+    throw new Error(`HLS_DIR=${hlsDirectory} cannot be written.`, { cause });
+  }
+}
+
+/** `mkdir -p`. Node's own never returns where a folder refuses to have children, as /proc does. */
+async function makeFolder(path: string): Promise<void> {
+  const parent = dirname(path);
+  if (!(await stat(parent).catch(() => undefined))) await makeFolder(parent);
+  await mkdir(path).catch((error) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+}
+
+/**
  * Removes what talks of an earlier run have left, as a crash does. Only folders that hold the marker are touched, and none
  * of a service that still runs.
  * @returns names of the removed folders.
  */
 export async function sweepHlsDirectory(hlsDirectory: string): Promise<string[]> {
-  await mkdir(hlsDirectory, { recursive: true });
   const removed: string[] = [];
   for (const entry of await readdir(hlsDirectory, { withFileTypes: true })) {
     const folder = join(hlsDirectory, entry.name);

@@ -68,6 +68,13 @@ export const feedSchema = z.object({
   chunk_index: number(0, 2147483647, { whole: true }).optional(),
 });
 
+/** Warnings about fields that a schema does not know: a mistyped name would otherwise go unnoticed. */
+export function unknownFields(schema: z.ZodObject, body: unknown): string[] {
+  return Object.keys((body ?? {}) as object)
+    .filter((name) => !(name in schema.shape))
+    .map((name) => `${name.slice(0, 40)}: there is no such field; it was ignored.`);
+}
+
 /**
  * Checks a form. A field that is empty, or Python's `None`, counts as absent.
  * @throws AppError `invalid_parameter` naming every field that does not fit and what is allowed.

@@ -30,7 +30,7 @@ export function healthRoutes(health: () => ServiceHealth): Router {
       device_reason: engine.deviceReason,
       frame: { width: engine.width, height: engine.height, fps: engine.fps },
       inference_workers: inferenceWorkers,
-      sessions: { open: registry.size, max: maxSessions, by_status: registry.countByState() },
+      sessions: { open: registry.busy, max: maxSessions, by_status: registry.countByState() },
       uptime_seconds: process.uptime(),
     });
   });

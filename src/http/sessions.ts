@@ -2,7 +2,7 @@ import { type Request, type RequestHandler, Router, urlencoded } from 'express';
 import { AppError } from '../errors.js';
 import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
 import { untilGone } from './client-gone.js';
-import { feedSchema, initSchema, parseForm } from './form.js';
+import { feedSchema, initSchema, parseForm, unknownFields } from './form.js';
 import { receiveAudio, receiveImage } from './uploads.js';
 
 /** `init`, `feed`, `status` and `delete` of chunked sessions; `docs/api.md` is their contract. */
@@ -31,6 +31,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
       },
     };
     const { session, warnings } = await registry().open(wanted, untilGone(response));
+    const notes = [...warnings, ...unknownFields(initSchema, request.body)];
     response.json({
       status: 'success',
       session_id: session.id,
@@ -38,7 +39,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
       message: 'Session ready. Feed speech to /api/audio-driven/chunked/feed.',
       chunk_duration: form.chunk_duration,
       audio_sample_rate: form.audio_sample_rate,
-      ...(warnings.length > 0 && { warnings }),
+      ...(notes.length > 0 && { warnings: notes }),
     });
   });
 

@@ -33,6 +33,9 @@ function explain(error: unknown, field: string, megabytes: number, tooLarge: Err
       cause: error,
     });
   }
+  if (error instanceof MulterError && error.code === 'LIMIT_FILE_COUNT') {
+    return new AppError('invalid_parameter', `${field}: only one file is taken.`, { cause: error });
+  }
   // Anything else is the form itself: too many fields, a broken boundary, an upload that ended half-way.
   return new AppError('invalid_parameter', 'The multipart form could not be read.', { cause: error });
 }

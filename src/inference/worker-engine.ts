@@ -164,8 +164,8 @@ class EngineThread {
     ])) as [WorkerMessage];
     if (message.type === 'ready') return new EngineThread(worker, message.description, logger);
     await worker.terminate();
-    const { stack } = (message as Extract<WorkerMessage, { type: 'failed' }>).failure;
-    throw new Error(`The model pack could not be loaded: ${stack}`);
+    const { reason } = message as Extract<WorkerMessage, { type: 'failed' }>;
+    throw new Error(`The model could not be loaded on ${device}: ${reason}`);
   }
 
   get alive(): boolean {

@@ -39,6 +39,6 @@ export interface WorkerFailure {
 
 export type WorkerMessage =
   | { readonly type: 'ready'; readonly description: EngineDescription }
-  | { readonly type: 'failed'; readonly failure: WorkerFailure }
+  | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'result'; readonly id: number; readonly value: WorkerResults[WorkerCall['type']] }
   | { readonly type: 'error'; readonly id: number; readonly failure: WorkerFailure };

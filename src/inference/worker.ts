@@ -22,7 +22,7 @@ try {
   });
   send({ type: 'ready', description: engine.description });
 } catch (thrown) {
-  send({ type: 'failed', failure: failure(thrown) });
+  send({ type: 'failed', reason: thrown instanceof Error ? thrown.message : String(thrown) });
 }
 
 async function serve(engine: LocalEngine, { id, call }: WorkerRequest): Promise<void> {

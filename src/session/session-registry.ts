@@ -65,8 +65,14 @@ export class SessionRegistry {
     return this.#draining;
   }
 
+  /** Sessions that are there, those that are over included. */
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** Sessions that take a place: a talk that is over holds files, but neither a model nor an encoder. */
+  get busy(): number {
+    return [...this.#sessions.values()].filter((session) => !session.over).length + this.#opening.size;
   }
 
   /** Sessions by state, for `/health`. */
@@ -115,7 +121,7 @@ export class SessionRegistry {
     try {
       const avatar = await engine.open(await decodePortrait(request.image), request.avatar);
       undo.push(() => avatar.close());
-      const input = await SpeechInput.create({
+      const input = new SpeechInput({
         sampleRate: request.audioSampleRate,
         chunkDurationSeconds: request.chunkDuration,
         contextFrames,
@@ -128,7 +134,6 @@ export class SessionRegistry {
         height,
         fps,
         segmentFrames: fps * SEGMENT_SECONDS,
-        colorRange: 'tv',
         edition: randomBytes(4).toString('hex'),
         logger,
         onError: (error) => session?.fail(error),
@@ -192,9 +197,7 @@ export class SessionRegistry {
       );
     }
     const { maxSessions } = this.#options;
-    // A talk that is over holds files, but neither a model nor an encoder: it takes nobody's place.
-    const busy = [...this.#sessions.values()].filter((session) => !session.over).length;
-    if (busy + this.#opening.size >= maxSessions) {
+    if (this.busy >= maxSessions) {
       throw new AppError(
         'too_many_sessions',
         `All ${maxSessions} sessions are in use; delete one or try again later.`,

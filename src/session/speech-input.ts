@@ -36,22 +36,12 @@ export class SpeechInput {
   readonly #sound = new SampleQueue();
   #soundTaken = 0;
   readonly #sampleRate: number;
-  readonly #forModel: Resampler;
-  readonly #forStream: Resampler;
+  readonly #forModel = new Resampler(MODEL_SAMPLE_RATE);
+  readonly #forStream = new Resampler(STREAM_SOUND_RATE);
 
-  private constructor(options: SpeechInputOptions, forModel: Resampler, forStream: Resampler) {
+  constructor(options: SpeechInputOptions) {
     this.windows = new AudioChunkBuffer(options);
     this.#sampleRate = options.sampleRate;
-    this.#forModel = forModel;
-    this.#forStream = forStream;
-  }
-
-  static async create(options: SpeechInputOptions): Promise<SpeechInput> {
-    const [forModel, forStream] = await Promise.all([
-      Resampler.create(MODEL_SAMPLE_RATE),
-      Resampler.create(STREAM_SOUND_RATE),
-    ]);
-    return new SpeechInput(options, forModel, forStream);
   }
 
   /** @throws AppError `invalid_audio` */

@@ -34,10 +34,8 @@ function expectedWindows(samples: Float32Array, options: AudioChunkBufferOptions
       startFrame: start,
       frames,
       overlapFrames: last ? 0 : overlapFrames,
-      leadFrames: start === 0 ? 0 : overlapFrames,
       contextFrames,
       waveform,
-      last,
     });
     if (last) break;
   }
@@ -72,9 +70,7 @@ describe('AudioChunkBuffer', () => {
     buffer.finish();
     const waveform = new Float32Array(640);
     waveform[0] = 0.5;
-    expect(drain(buffer)).toEqual([
-      { startFrame: 0, frames: 1, overlapFrames: 0, leadFrames: 0, contextFrames: 0, waveform, last: true },
-    ]);
+    expect(drain(buffer)).toEqual([{ startFrame: 0, frames: 1, overlapFrames: 0, contextFrames: 0, waveform }]);
   });
 
   test('whether a full window is the last is known before it is handed out', () => {
@@ -83,9 +79,9 @@ describe('AudioChunkBuffer', () => {
     buffer.push(countingSamples(full));
     expect(buffer.next()).toBeUndefined();
     buffer.push(Float32Array.of(1));
-    expect(buffer.next()).toMatchObject({ startFrame: 0, frames: 25, overlapFrames: 5, last: false });
+    expect(buffer.next()).toMatchObject({ startFrame: 0, frames: 25, overlapFrames: 5 });
     buffer.finish();
-    expect(drain(buffer)).toMatchObject([{ startFrame: 20, frames: 6, overlapFrames: 0, leadFrames: 5, last: true }]);
+    expect(drain(buffer)).toMatchObject([{ startFrame: 20, frames: 6, overlapFrames: 0 }]);
   });
 
   test('nothing can follow the end', () => {
@@ -129,7 +125,7 @@ describe('AudioChunkBuffer', () => {
       const frames = windows.reduce((sum, window) => sum + window.frames - window.overlapFrames, 0);
       expect(frames).toBe(Math.ceil(length / SAMPLES_PER_FRAME));
       expect(buffer.totalFrames).toBe(frames);
-      expect(windows.filter((window) => window.last).length).toBe(length > 0 ? 1 : 0);
+      expect(windows.filter((window) => window.overlapFrames === 0).length).toBe(length > 0 ? 1 : 0);
     }
   });
 

@@ -124,8 +124,7 @@ describe('headerless PCM', () => {
 
   test.each([
     [{ contentType: 'audio/L16' }, 24_000],
-    [{ contentType: 'audio/l16;rate=16000' }, 16_000],
-    [{ contentType: 'audio/L16; channels=1; rate=44100' }, 44_100],
+    [{ contentType: 'audio/l16', sampleRate: 16_000 }, 16_000],
     [{ fileName: 'chunk.pcm' }, 24_000],
     [{ fileName: 'chunk.RAW', contentType: 'application/octet-stream' }, 24_000],
   ])('%j is 16-bit little-endian', async (hint, sampleRate) => {
@@ -144,9 +143,7 @@ describe('headerless PCM', () => {
   test('is refused where nothing says what it is, or what it says cannot be', async () => {
     await expectInvalid(pcm, /no format.*audio\/L16/, { contentType: 'application/octet-stream' });
     await expectInvalid(pcm.subarray(1), /odd number/, { fileName: 'a.pcm' });
-    await expectInvalid(pcm, /2 channels/, { contentType: 'audio/L16;channels=2' });
-    await expectInvalid(pcm, /no number of Hz/, { contentType: 'audio/L16;rate=fast' });
-    await expectInvalid(pcm, /400 Hz/, { contentType: 'audio/L16;rate=400' });
+    await expectInvalid(pcm, /400 Hz/, { contentType: 'audio/L16', sampleRate: 400 });
     await expectInvalid(Buffer.alloc(9_700_000), /too long/, { fileName: 'a.raw', sampleRate: 8000 });
   });
 });

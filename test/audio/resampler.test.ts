@@ -29,7 +29,7 @@ async function resample(
   outputRate: number,
   nextSize: () => number = () => samples.length,
 ): Promise<Float32Array> {
-  const resampler = await Resampler.create(outputRate);
+  const resampler = new Resampler(outputRate);
   const pieces: Float32Array[] = [];
   for (let at = 0; at < samples.length; ) {
     const size = nextSize();
@@ -125,7 +125,7 @@ describe.each([16_000, 48_000])('Resampler to %d Hz', (outputRate) => {
 
 describe('Resampler', () => {
   test('a change of rate keeps the total exact and the sound in place', async () => {
-    const resampler = await Resampler.create(16_000);
+    const resampler = new Resampler(16_000);
     const pieces: Float32Array[] = [];
     let seconds = 0;
     for (let round = 0; round < 40; round++) {
@@ -161,7 +161,7 @@ describe('Resampler', () => {
 
   test('a flush ends a stream; the next one begins anew', async () => {
     const samples = noise(5000);
-    const resampler = await Resampler.create(16_000);
+    const resampler = new Resampler(16_000);
     const first = join([await resampler.push(samples, 24_000), await resampler.flush()]);
     expect((await resampler.flush()).length).toBe(0);
     const second = join([await resampler.push(samples, 24_000), await resampler.flush()]);
@@ -172,7 +172,7 @@ describe('Resampler', () => {
 
   test('overlapping pushes are carried out in order', async () => {
     const samples = noise(100_000);
-    const resampler = await Resampler.create(16_000);
+    const resampler = new Resampler(16_000);
     const pieces = await Promise.all([
       resampler.push(samples.subarray(0, 60_000), 24_000),
       resampler.push(samples.subarray(60_000, 60_001), 24_000),
@@ -194,7 +194,7 @@ describe('Resampler', () => {
   });
 
   test('long input leaves the event loop free', async () => {
-    const resampler = await Resampler.create(48_000);
+    const resampler = new Resampler(48_000);
     await resampler.push(noise(24_000), 24_000);
     let turns = 0;
     let working = true;
@@ -210,7 +210,7 @@ describe('Resampler', () => {
   });
 
   test('closing in the middle of a push ends it with an error', async () => {
-    const resampler = await Resampler.create(16_000);
+    const resampler = new Resampler(16_000);
     const push = resampler.push(new Float32Array(1_000_000), 24_000);
     setTimeout(() => resampler.close(), 30);
     await expect(push).rejects.toThrow('closed');

@@ -47,7 +47,7 @@ function generator(calls: Record<string, Tensor>[], window: number | null = null
 function speech(startFrame: number, frames: number, overlapFrames: number, contextFrames = 0): MotionWindow {
   const waveform = new Float32Array((contextFrames + frames) * 640);
   for (let i = 0; i < contextFrames + frames; i++) waveform[i * 640] = startFrame - contextFrames + i + 1;
-  return { startFrame, frames, overlapFrames, leadFrames: 0, contextFrames, waveform };
+  return { startFrame, frames, overlapFrames, contextFrames, waveform };
 }
 
 it('takes nfe - 1 Euler steps over linspace(0, 1, nfe) and lands where a straight field leads', async () => {
@@ -99,6 +99,8 @@ it('cuts into pieces of a fixed window and repeats the last frame of a short one
   const motion = await generator(calls, 3).generate(speech(0, 5, 0));
   expect(calls).toHaveLength(8);
   expect([...calls[4]!.audio!.data]).toEqual([4, 5, 5]);
+  // The second piece has the first behind it, with its style.
+  expect([...calls[4]!.prev_pose!.data].filter((value) => value === 0)).toEqual([]);
   [1, 10, 2, 20, 3, 30, 4, 40, 5, 50].forEach((value, i) => {
     expect(motion.tokens[i]).toBeCloseTo(value, 4);
   });

@@ -3,7 +3,7 @@ import {
   type IdentityTensors,
   type PortraitSource,
 } from '../../src/avatar/portrait-analyser/analyser.js';
-import { CONTROLS, JAW_DROP, LIP_LIFT } from '../../src/avatar/portrait-analyser/controls.js';
+import { CONTROLS, JAW_DROP } from '../../src/avatar/portrait-analyser/controls.js';
 import { ThinPlateSpline } from '../../src/avatar/portrait-analyser/thin-plate-spline.js';
 import { GRID_NODES } from '../../src/avatar/portrait-analyser/warp-grid.js';
 import { dataPath, describeWithData } from '../support/data.js';
@@ -149,7 +149,6 @@ describeWithData('analysePortrait on an open mouth', () => {
     expect(down - up).toBeGreaterThan(lower.y - upper.y);
     // The lift of the upper lip undoes exactly what was closed before it moves on.
     expect(tensors.upper_closing.data[0]).toBeCloseTo(down / unitOf(source), 1);
-    expect(LIP_LIFT).toBeGreaterThan(0);
   });
 });
 
@@ -177,7 +176,6 @@ describe('ThinPlateSpline', () => {
 
 /** Least determinant of the forward map of a layer under the given controls (negative: a fold). */
 function smallestJacobian(tensors: IdentityTensors, controls: Partial<Record<string, number>>): number {
-  const cell = tensors.cell_scales.data[2] as number;
   const { data, dims } = tensors.field_expression;
   const field = data as Float32Array;
   let least = Number.POSITIVE_INFINITY;
@@ -201,7 +199,6 @@ function smallestJacobian(tensors: IdentityTensors, controls: Partial<Record<str
       }
     }
   }
-  expect(cell).toBeGreaterThan(0);
   return least;
 }
 

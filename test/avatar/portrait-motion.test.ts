@@ -51,7 +51,6 @@ async function motionOf(waveform: Float32Array, parameters: Partial<MotionParame
   const { tokens } = await generator.generate({
     startFrame: 0,
     frames,
-    leadFrames: 0,
     overlapFrames: 0,
     contextFrames: 0,
     waveform,

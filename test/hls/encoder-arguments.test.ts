@@ -1,6 +1,6 @@
 import { encoderArguments } from '../../src/hls/encoder-arguments.js';
 
-const FORMAT = { width: 512, height: 512, fps: 25, segmentFrames: 25, soundRate: 48000, colorRange: 'pc' } as const;
+const FORMAT = { width: 512, height: 512, fps: 25, segmentFrames: 25, soundRate: 48000 } as const;
 const SOCKETS = { frames: '/t/frames', sound: '/t/sound', video: '/t/video', audio: '/t/audio' };
 
 describe('encoderArguments', () => {
@@ -15,16 +15,10 @@ describe('encoderArguments', () => {
       `${probing} -itsoffset -0.04 -thread_queue_size 64 -f s16le -ar 48000 -ac 1 unix:/t/sound`,
       '-map 0:v -c:v libx264 -preset veryfast -tune zerolatency -g 25 -keyint_min 25 -sc_threshold 0 -bf 0 ' +
         '-crf 20 -maxrate 3000k -bufsize 3000k -threads 1 -filter_threads 1 -pix_fmt yuv420p ' +
-        '-vf setparams=range=pc:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m ' +
-        `-color_range pc -color_primaries bt709 -color_trc iec61966-2-1 -colorspace smpte170m ${flv} unix:/t/video`,
+        '-vf setparams=range=tv:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m ' +
+        `-color_range tv -color_primaries bt709 -color_trc iec61966-2-1 -colorspace smpte170m ${flv} unix:/t/video`,
       `-map 1:a -c:a aac -b:a 96k -threads 1 -filter_threads 1 ${flv} unix:/t/audio`,
     ]);
-  });
-
-  it('tags limited range everywhere when told so', () => {
-    const { outputs } = encoderArguments({ ...FORMAT, colorRange: 'tv' }, SOCKETS);
-    expect(outputs[0].options.join(' ')).toContain('setparams=range=tv');
-    expect(outputs[0].options.join(' ')).toContain('-color_range tv');
   });
 
   it('makes one segment one closed group of pictures', () => {

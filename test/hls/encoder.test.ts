@@ -15,7 +15,7 @@ async function open(more: Partial<EncoderOptions> = {}) {
   const errors: unknown[] = [];
   const logged: unknown[] = [];
   const encoder = await Encoder.open({
-    ...{ width: WIDTH, height: HEIGHT, fps: 25, segmentFrames: 25, soundRate: SECOND, colorRange: 'pc' },
+    ...{ width: WIDTH, height: HEIGHT, fps: 25, segmentFrames: 25, soundRate: SECOND },
     logger: { error: (...line: unknown[]) => logged.push(line) } as EncoderOptions['logger'],
     onPacket: (packet) => packets.push(packet),
     onError: (error) => errors.push(error),

@@ -20,7 +20,7 @@ function setUp(partFrames = 25) {
   const parts: Part[] = [];
   const segments: Segment[] = [];
   const packager = new Packager({
-    ...{ width: 512, height: 384, fps: 25, soundRate: 48000, fullRange: true, segmentFrames: 25, partFrames },
+    ...{ width: 512, height: 384, fps: 25, soundRate: 48000, segmentFrames: 25, partFrames },
     onInit: (bytes) => init.push(bytes),
     onPart: (part) => parts.push(part),
     onSegment: (segment) => segments.push(segment),

@@ -37,7 +37,7 @@ segment-00002.m4s
 #EXT-X-VERSION:7
 #EXT-X-TARGETDURATION:1
 #EXT-X-MEDIA-SEQUENCE:1
-#EXT-X-PLAYLIST-TYPE:VOD
+#EXT-X-PLAYLIST-TYPE:EVENT
 #EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-START:TIME-OFFSET=0
 #EXT-X-MAP:URI="init.mp4"
@@ -54,29 +54,6 @@ segment-00003.m4s
 `);
   });
 
-  it('with a window leaves the oldest segments out and counts them', () => {
-    expect(mediaPlaylist(state([25, 25, 25], { windowSegments: 2 }))).toBe(`#EXTM3U
-#EXT-X-VERSION:7
-#EXT-X-TARGETDURATION:1
-#EXT-X-MEDIA-SEQUENCE:2
-#EXT-X-INDEPENDENT-SEGMENTS
-#EXT-X-MAP:URI="init.mp4"
-#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:06.678Z
-#EXTINF:1.00000,
-segment-00002.m4s
-#EXT-X-PROGRAM-DATE-TIME:2026-01-02T03:04:07.678Z
-#EXTINF:1.00000,
-segment-00003.m4s
-`);
-  });
-
-  it('with a window shows the whole talk after the end', () => {
-    const ended = { ended: true };
-    expect(mediaPlaylist(state([25, 25, 25], { ...ended, windowSegments: 2 }))).toBe(
-      mediaPlaylist(state([25, 25, 25], ended)),
-    );
-  });
-
   it('of a talk without a word ends at once', () => {
     const text = mediaPlaylist(state([], { ended: true }));
     expect(text).toContain('#EXT-X-MEDIA-SEQUENCE:1\n');
@@ -86,7 +63,6 @@ segment-00003.m4s
   it.each([
     ['growing', state([25, 25, 25])],
     ['ended', state([25, 25, 3], { ended: true })],
-    ['windowed', state([25, 25, 25, 25], { windowSegments: 3 })],
   ])('is understood by two parsers: %s', (_name, given) => {
     const text = mediaPlaylist(given);
     const byHlsParser = parse(text);
@@ -94,7 +70,7 @@ segment-00003.m4s
     const byM3u8Parser = new Parser();
     byM3u8Parser.push(text);
     byM3u8Parser.end();
-    const listed = given.segments.slice(-(given.windowSegments ?? 100));
+    const listed = given.segments;
     expect(byHlsParser.segments.map(({ uri, duration }) => ({ uri, duration }))).toEqual(
       listed.map(({ uri, frames }) => ({ uri, duration: frames / 25 })),
     );

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { SegmentStore, segmentName, sweepHlsDirectory } from '../../src/hls/segment-store.js';
+import { prepareHlsDirectory, SegmentStore, segmentName, sweepHlsDirectory } from '../../src/hls/segment-store.js';
 
 let root: string;
 beforeEach(() => {
@@ -68,8 +68,23 @@ describe('sweepHlsDirectory', () => {
     expect(readFileSync(join(root, 'photos', 'init.mp4'), 'utf8')).toBe('mine');
   });
 
-  it('makes the folder when it is missing', async () => {
-    expect(await sweepHlsDirectory(join(root, 'new'))).toEqual([]);
-    expect(existsSync(join(root, 'new'))).toBe(true);
+  it('leaves alone what another service that still runs has made', async () => {
+    const folder = join(root, 'running', 'talk');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, '.facecast-session'), '1');
+    expect(await sweepHlsDirectory(join(root, 'running'))).toEqual([]);
+    expect(existsSync(folder)).toBe(true);
+  });
+});
+
+describe('prepareHlsDirectory', () => {
+  it('makes the folder with those above it', async () => {
+    await prepareHlsDirectory(join(root, 'a-new', 'folder'));
+    expect(readdirSync(join(root, 'a-new'))).toEqual(['folder']);
+    await prepareHlsDirectory(join(root, 'a-new', 'folder'));
+  });
+
+  it.each(['/proc/nowhere', '/dev/null/talks'])('says that %s cannot be written', async (path) => {
+    await expect(prepareHlsDirectory(path)).rejects.toThrow(`HLS_DIR=${path} cannot be written.`);
   });
 });

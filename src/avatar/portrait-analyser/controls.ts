@@ -186,17 +186,17 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
   const closeLip =
     p.reach < 1 ? p.gap * (1 - UPPER_CLOSING_PART) + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
   const closeChin = closing * 0.75 * share * (1 - 0.5 * smoothstep(0.8, 1.2, p.reach)) * smoothstep(-0.05, 0.15, p.y);
-  const tongueOfSkin = 1 - smoothstep(mouth.chin, mouth.chin + 0.3, p.y);
+  const underChin = 1 - smoothstep(mouth.chin, mouth.chin + 0.3, p.y);
   return {
     jaw: [-sign(p.s) * min(p.reach, 1) * 0.1 * JAW_DROP * near(1), JAW_DROP * drop],
     closeUpper: [0, 0],
-    closeLower: [0, -mix(closeLip, closeChin, smoothstep(0, 0.14, p.into - p.thickness)) * (p.reach < 1 ? 1 : 1)],
+    closeLower: [0, -mix(closeLip, closeChin, smoothstep(0, 0.14, p.into - p.thickness))],
     pucker: [pull(-0.46, 1.5), 0.16 * v],
     funnel: [pull(-0.28, 1.5), 0.28 * v * inner],
     stretch: [pull(0.24, 1.5), -0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
     smile: [pull(0.22, 1.8), -0.06 * min(p.reach, 1) ** 1.5 * near(2.6) - 0.18 * v],
     upperUp: [0, 0],
-    lowerDown: [0, LIP_LIFT * max(0, 1 - p.reach ** 2.2) * belowLip * tongueOfSkin],
+    lowerDown: [0, LIP_LIFT * max(0, 1 - p.reach ** 2.2) * belowLip * underChin],
     press: [pull(0.03, 1.5), -0.42 * v],
     tuck: [0, -0.32 * v - 0.03 * inner * bell((max(0, p.into - p.thickness) / 0.1) ** 2)],
     browUp: [0, 0],
