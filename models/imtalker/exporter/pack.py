@@ -9,8 +9,7 @@ GRAPHS = ("source_encoder", "audio_encoder", "motion_generator", "renderer")
 
 
 def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 # The published crop's half side is 0.8 of its detector's box, which reaches from the forehead to the chin. This

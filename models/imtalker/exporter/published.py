@@ -156,6 +156,7 @@ def _enliven_renderer(renderer: nn.Module) -> None:
     for name, parameter in renderer.named_parameters():
         if name.endswith("bias") and not parameter.any():
             nn.init.normal_(parameter, std=0.05)
+
     def measure(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor]) -> None:
         power = inputs[0].square().mean()
         norm.running_var.copy_(power * torch.empty_like(norm.running_var).uniform_(0.8, 1.2))
