@@ -95,7 +95,12 @@ const CUTTABLE_FORMATS = new Set([1, 3, 6, 7, 0xfffe]);
  */
 async function wavLayout(file: Blob): Promise<SampleLayout | undefined> {
   const bytesAt = async (offset: number, length: number) =>
-    new DataView(await file.slice(offset, offset + length).arrayBuffer());
+    new DataView(
+      await file
+        .slice(offset, offset + length)
+        .arrayBuffer()
+        .catch(unreadable),
+    );
   if (file.size < 12) return undefined;
   const riff = await bytesAt(0, 12);
   if (letters(riff, 0) !== 'RIFF' || letters(riff, 8) !== 'WAVE') return undefined;
@@ -123,6 +128,11 @@ async function wavLayout(file: Blob): Promise<SampleLayout | undefined> {
     offset = start + length + (length % 2);
   }
   return undefined;
+}
+
+/** A file on disk may be gone or changed since it was chosen. */
+function unreadable(cause: unknown): never {
+  throw new FacecastError({ code: 'invalid_audio', detail: 'The recording cannot be read any more.', cause });
 }
 
 function letters(view: DataView, offset: number): string {

@@ -1,7 +1,7 @@
 import { type Bytes, blobOf, nameOf } from './bytes.js';
-import { FacecastError } from './facecast-error.js';
+import { FacecastError, type FacecastErrorCode } from './facecast-error.js';
 import { FacecastSession } from './facecast-session.js';
-import { Transport, type TransportOptions } from './transport.js';
+import { backOffSeconds, Transport, type TransportOptions } from './transport.js';
 
 export type { Bytes } from './bytes.js';
 export { FacecastError, type FacecastErrorCode } from './facecast-error.js';
@@ -93,30 +93,23 @@ export class FacecastClient {
     // An id of our own tells, after a lost answer, whether the session that is there is ours.
     const id = options.sessionId ?? newSessionId();
     const body = initForm(portrait, id, options);
-    try {
-      const answer = await this.#transport.json<InitAnswer>('/api/audio-driven/chunked/init', {
-        method: 'POST',
-        body,
-        // With the caller's id, "in use" would not tell whose it is.
-        repeatable: options.sessionId === undefined,
-        signal: options.signal,
-      });
-      return new FacecastSession(this.#transport, {
-        id: answer.session_id,
-        hlsPath: answer.hls_url,
-        warnings: answer.warnings ?? [],
-        chunkDuration: answer.chunk_duration,
-        audioSampleRate: answer.audio_sample_rate,
-        nextChunkIndex: 0,
-      });
-    } catch (error) {
-      const ours = options.sessionId === undefined && error instanceof FacecastError && error.code === 'session_exists';
-      if (!ours) throw error;
-      return new FacecastSession(this.#transport, {
-        ...unknownSession(id, options.audioSampleRate),
-        chunkDuration: options.chunkDuration ?? 1,
-        nextChunkIndex: 0,
-      });
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#open(body, options);
+      } catch (error) {
+        const ours = options.sessionId === undefined && hasCode(error, 'session_exists');
+        if (!ours) throw error;
+        const session = new FacecastSession(this.#transport, {
+          ...unknownSession(id, options.audioSampleRate),
+          chunkDuration: options.chunkDuration ?? 1,
+          nextChunkIndex: 0,
+        });
+        if (await this.#isOpen(session, options.signal)) return session;
+        // The id is taken, but nothing is there: the service still works on the try that got no answer, and gives it up
+        // if it has noticed that nobody waits for that.
+        if (attempt >= this.#transport.maxAttempts) throw error;
+        await this.#transport.clock.sleep(backOffSeconds(attempt) * 1000, options.signal);
+      }
     }
   }
 
@@ -133,6 +126,38 @@ export class FacecastClient {
   health(options: { signal?: AbortSignal } = {}): Promise<ServiceHealth> {
     return this.#transport.json('/health', { ...options, maxAttempts: 1 });
   }
+
+  async #open(body: FormData, { sessionId, signal }: InitOptions): Promise<FacecastSession> {
+    const answer = await this.#transport.json<InitAnswer>('/api/audio-driven/chunked/init', {
+      method: 'POST',
+      body,
+      // With the caller's id, "in use" would not tell whose it is.
+      repeatable: sessionId === undefined,
+      signal,
+    });
+    return new FacecastSession(this.#transport, {
+      id: answer.session_id,
+      hlsPath: answer.hls_url,
+      warnings: answer.warnings ?? [],
+      chunkDuration: answer.chunk_duration,
+      audioSampleRate: answer.audio_sample_rate,
+      nextChunkIndex: 0,
+    });
+  }
+
+  async #isOpen(session: FacecastSession, signal: AbortSignal | undefined): Promise<boolean> {
+    try {
+      await session.status(signal ? { signal } : {});
+      return true;
+    } catch (error) {
+      if (hasCode(error, 'session_not_found')) return false;
+      throw error;
+    }
+  }
+}
+
+function hasCode(error: unknown, code: FacecastErrorCode): boolean {
+  return error instanceof FacecastError && error.code === code;
 }
 
 function defaultServer(): string {

@@ -1,29 +1,40 @@
+/** The service's stable error codes; `docs/api.md` explains each. */
+export const SERVICE_ERROR_CODES = [
+  'invalid_parameter',
+  'invalid_image',
+  'invalid_audio',
+  'missing_file',
+  'session_not_found',
+  'not_found',
+  'method_not_allowed',
+  'session_exists',
+  'session_closed',
+  'chunk_missing',
+  'not_finished',
+  'precondition_failed',
+  'image_too_large',
+  'audio_too_large',
+  'range_not_satisfiable',
+  'face_not_found',
+  'too_many_sessions',
+  'session_lagging',
+  'internal',
+  'not_ready',
+  'draining',
+] as const;
+
 /**
- * The service's stable error codes, and four of the client's own: `network` (no answer), `timeout` (no answer in time),
- * `bad_response` (an answer that is not this service's) and `session_failed` (the talk ended with an error).
+ * The service's codes, and five of the client's own: `network` (no answer), `timeout` (no answer in time),
+ * `bad_response` (an answer that is not this service's), `session_failed` (the talk ended with an error) and
+ * `chunk_unclear` (the chunk before this one must be fed again first; see `FacecastSession.feed`).
  */
 export type FacecastErrorCode =
-  | 'invalid_parameter'
-  | 'invalid_image'
-  | 'invalid_audio'
-  | 'missing_file'
-  | 'session_not_found'
-  | 'not_found'
-  | 'session_exists'
-  | 'session_closed'
-  | 'not_finished'
-  | 'image_too_large'
-  | 'audio_too_large'
-  | 'face_not_found'
-  | 'too_many_sessions'
-  | 'session_lagging'
-  | 'internal'
-  | 'not_ready'
-  | 'draining'
+  | (typeof SERVICE_ERROR_CODES)[number]
   | 'network'
   | 'timeout'
   | 'bad_response'
-  | 'session_failed';
+  | 'session_failed'
+  | 'chunk_unclear';
 
 /** What is known about a failure. */
 export interface FacecastErrorInfo {

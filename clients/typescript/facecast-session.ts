@@ -1,6 +1,7 @@
 import { cutRecording } from './audio-chunks.js';
 import { type Bytes, blobOf, nameOf } from './bytes.js';
-import { FacecastError } from './facecast-error.js';
+import { FacecastError, SERVICE_ERROR_CODES } from './facecast-error.js';
+import { checkPcmType, isPcmType } from './pcm-type.js';
 import type { RequestOptions, Transport } from './transport.js';
 
 /** `waiting_for_audio` and `processing` alternate; `complete` and `error` are final. */
@@ -35,7 +36,7 @@ export interface FeedResult {
 export interface FeedOptions {
   /** The talk ends after this chunk. Default false. */
   readonly final?: boolean;
-  /** MIME type of the chunk; `audio/L16` says that it is headerless 16-bit little-endian mono PCM. */
+  /** MIME type of the chunk; `audio/L16` says that it is headerless 16-bit little-endian mono PCM of the session's rate. */
   readonly contentType?: string;
   /** Name of the chunk; `.pcm` and `.raw` say the same. */
   readonly fileName?: string;
@@ -67,7 +68,7 @@ export interface StreamOptions {
   readonly chunkSeconds?: number;
   /** Whether the talk ends with this recording. Default true. */
   readonly final?: boolean;
-  /** MIME type of the recording; `audio/L16` says that it is headerless 16-bit little-endian mono PCM. */
+  /** MIME type of the recording; `audio/L16` says that it is headerless 16-bit little-endian mono PCM of the session's rate. */
   readonly contentType?: string;
   /** Name of the recording; `.pcm` and `.raw` say the same. */
   readonly fileName?: string;
@@ -110,6 +111,8 @@ export class FacecastSession {
   readonly audioSampleRate: number;
   readonly #transport: Transport;
   #nextChunkIndex: number | undefined;
+  /** The chunk of which nobody knows whether it has arrived; another one under its number could be lost silently. */
+  #unclear: UnclearChunk | undefined;
   /** Chunks go one after the other, so that a chunk that is refused leaves no gap behind. */
   #lastFeed: Promise<unknown> = Promise.resolve();
 
@@ -126,9 +129,12 @@ export class FacecastSession {
 
   /**
    * Hands over speech: a whole file of any kind the service knows, or a part that stands by itself. Calls queue up.
-   * Safe to call again with the same chunk after a failure: it will not be played twice.
+   * Safe to call again with the same chunk after a failure: it will not be played twice. Where a failure left open whether
+   * the chunk has arrived (`network`, `timeout`, an aborted call), only the same chunk is taken next: the same object, with
+   * the same `final`.
    * @param audio undefined only together with `final: true`
-   * @throws FacecastError, for instance `invalid_audio`, `session_closed`, `session_lagging`; the session stays as it was
+   * @throws FacecastError, for instance `invalid_audio`, `session_closed`, `session_lagging`, `chunk_unclear`; the session
+   *   stays as it was
    */
   feed(audio: Bytes | undefined, options: FeedOptions = {}): Promise<FeedResult> {
     const turn = this.#lastFeed.then(() => this.#feed(audio, options));
@@ -144,6 +150,7 @@ export class FacecastSession {
   /**
    * Feeds a recording piece by piece. WAV and headerless PCM are cut into chunks; at pace `realtime` a chunk goes out
    * when the ones before it have played. Compressed files are sent whole (at most 10 MB).
+   * A stream that broke off cannot be gone on with where it is unclear whether its last chunk has arrived; see `feed`.
    * @returns the service's answer to the last chunk
    * @throws FacecastError; the signal's reason
    */
@@ -151,7 +158,8 @@ export class FacecastSession {
     const { pace = 'realtime', chunkSeconds = 1, final = true, onProgress, signal } = options;
     const audio = blobOf(recording, options.contentType);
     const fileName = options.fileName ?? nameOf(recording);
-    const headerless = /^audio\/l16\b/i.test(audio.type) || /\.(pcm|raw)$/i.test(fileName);
+    checkPcmType(audio.type, this.audioSampleRate);
+    const headerless = isPcmType(audio.type) || /\.(pcm|raw)$/i.test(fileName);
     const { chunks, totalSeconds } = await cutRecording(audio, {
       chunkSeconds,
       fileName,
@@ -210,31 +218,71 @@ export class FacecastSession {
 
   /** The finished talk as MP4. @throws FacecastError, for instance `not_finished` */
   async download(options: { signal?: AbortSignal } = {}): Promise<Blob> {
-    return (await this.#transport.send(this.downloadUrl, options)).blob();
+    return this.#transport.send(this.downloadUrl, options, (response) => response.blob());
   }
 
-  /** Ends the session at once and removes its stream. A session that is gone already is no error. */
-  async cleanup(options: { signal?: AbortSignal } = {}): Promise<void> {
+  /**
+   * Ends the session at once and removes its stream. A session that is gone already is no error.
+   * @param options.maxAttempts tries, where it is not the client's number
+   */
+  async cleanup(options: { maxAttempts?: number; signal?: AbortSignal } = {}): Promise<void> {
     try {
-      await this.#transport.send(`${API}/session/${encodeURIComponent(this.id)}`, { ...options, method: 'DELETE' });
+      await this.#transport.json(`${API}/session/${encodeURIComponent(this.id)}`, { ...options, method: 'DELETE' });
     } catch (error) {
       if (!(error instanceof FacecastError && error.code === 'session_not_found')) throw error;
     }
   }
 
   async #feed(audio: Bytes | undefined, options: FeedOptions): Promise<FeedResult> {
+    const { final = false, signal } = options;
+    // What was never sent leaves nothing open.
+    signal?.throwIfAborted();
     const index = options.chunkIndex ?? this.#nextChunkIndex;
+    this.#refuseAnotherThanUnclear(audio, options);
+    const request: RequestOptions = {
+      method: 'POST',
+      body: this.#feedForm(audio, index, options),
+      repeatable: index !== undefined,
+      signal,
+    };
+    try {
+      const result = await this.#transport.json<FeedResult>(`${API}/feed`, request);
+      if (index !== undefined) this.#nextChunkIndex = index + 1;
+      this.#unclear = undefined;
+      return result;
+    } catch (error) {
+      this.#unclear = index === undefined || isRefusal(error) ? undefined : { audio, final };
+      throw error;
+    }
+  }
+
+  #refuseAnotherThanUnclear(audio: Bytes | undefined, { final = false, chunkIndex }: FeedOptions): void {
+    if (!this.#unclear || chunkIndex !== undefined) return;
+    if (this.#unclear.audio === audio && this.#unclear.final === final) return;
+    const detail = 'Nobody knows whether the chunk before this one has arrived. Feed that one again first.';
+    throw new FacecastError({ code: 'chunk_unclear', detail });
+  }
+
+  #feedForm(audio: Bytes | undefined, index: number | undefined, options: FeedOptions): FormData {
     const body = new FormData();
     body.set('session_id', this.id);
     body.set('is_final_chunk', String(options.final ?? false));
     if (index !== undefined) body.set('chunk_index', String(index));
     if (audio) {
-      const name = options.fileName || nameOf(audio) || 'chunk';
-      body.set('audio_chunk', blobOf(audio, options.contentType), name);
+      const blob = blobOf(audio, options.contentType);
+      checkPcmType(blob.type, this.audioSampleRate);
+      body.set('audio_chunk', blob, options.fileName || nameOf(audio) || 'chunk');
     }
-    const request: RequestOptions = { method: 'POST', body, repeatable: index !== undefined, signal: options.signal };
-    const result = await this.#transport.json<FeedResult>(`${API}/feed`, request);
-    if (index !== undefined) this.#nextChunkIndex = index + 1;
-    return result;
+    return body;
   }
+}
+
+interface UnclearChunk {
+  readonly audio: Bytes | undefined;
+  readonly final: boolean;
+}
+
+/** Whether the service itself has answered, so that nothing was taken. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof FacecastError && SERVICE_ERROR_CODES.some((code) => code === error.code);
 }

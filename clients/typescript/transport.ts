@@ -20,7 +20,10 @@ export interface Retry {
 export interface TransportOptions {
   /** Tries per request, the first one included. Default 8. */
   readonly maxAttempts?: number;
-  /** Seconds without an answer after which a try has failed. Default 60. */
+  /**
+   * Seconds without an answer after which a try has failed. Default 60. Uploads have more, at 100 kB/s; once an answer
+   * has begun, it may take as long as it likes.
+   */
   readonly timeoutSeconds?: number;
   /** Called before every wait. */
   readonly onRetry?: (retry: Retry) => void;
@@ -48,12 +51,21 @@ const REFUSED_FOR_NOW = new Set([429, 503]);
 /** A gateway's word for "no answer": what was done is unknown. */
 const NO_ANSWER = new Set([502, 504]);
 
+export const DEFAULT_MAX_ATTEMPTS = 8;
 const FIRST_WAIT_SECONDS = 0.5;
 const LONGEST_WAIT_SECONDS = 30;
+/** An upload slower than this counts as stuck. */
+const SLOWEST_UPLOAD_BYTES_PER_SECOND = 100_000;
+
+/** Seconds to wait after so many tries, where the service does not say. */
+export function backOffSeconds(attempt: number): number {
+  return Math.min(FIRST_WAIT_SECONDS * 2 ** (attempt - 1), LONGEST_WAIT_SECONDS);
+}
 
 /** Sends requests, again where that is safe, and turns every failure into a `FacecastError`. */
 export class Transport {
   readonly clock: Clock;
+  readonly maxAttempts: number;
   readonly #server: string;
   readonly #options: TransportOptions;
 
@@ -62,6 +74,7 @@ export class Transport {
     this.#server = serverAddress(server);
     this.#options = options;
     this.clock = options.clock ?? systemClock;
+    this.maxAttempts = options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
   }
 
   /** Absolute URL of one of the service's paths. */
@@ -69,53 +82,75 @@ export class Transport {
     return path.startsWith('/') ? this.#server + path : path;
   }
 
-  /** @returns the body of a 2xx answer, parsed. @throws FacecastError; the signal's reason */
+  /** @returns the body of the first 2xx answer, parsed. @throws FacecastError; the signal's reason */
   async json<Body>(path: string, options: RequestOptions = {}): Promise<Body> {
-    const response = await this.send(path, options);
+    const text = await this.send(path, options, (response) => response.text());
     try {
-      return (await response.json()) as Body;
+      return JSON.parse(text) as Body;
     } catch (cause) {
-      options.signal?.throwIfAborted();
       const detail = `${this.url(path)} did not answer in JSON. Is this a Facecast server?`;
-      throw new FacecastError({ code: 'bad_response', detail, status: response.status, cause });
+      throw new FacecastError({ code: 'bad_response', detail, status: 200, cause });
     }
   }
 
-  /** @returns the first 2xx answer. @throws FacecastError of the last try; the signal's reason */
-  async send(path: string, options: RequestOptions = {}): Promise<Response> {
-    const maxAttempts = options.maxAttempts ?? this.#options.maxAttempts ?? 8;
+  /**
+   * @param read takes what is wanted of a 2xx answer; an answer that breaks off is as good as none
+   * @returns what `read` gave
+   * @throws FacecastError of the last try; the signal's reason
+   */
+  async send<Body>(path: string, options: RequestOptions, read: (response: Response) => Promise<Body>): Promise<Body> {
+    const maxAttempts = options.maxAttempts ?? this.maxAttempts;
     for (let attempt = 1; ; attempt++) {
       options.signal?.throwIfAborted();
-      const outcome = await this.#try(path, options);
-      if (outcome instanceof Response) return outcome;
-      if (attempt >= maxAttempts || !mayRepeat(outcome, options.repeatable ?? true)) throw outcome;
-      const backOff = FIRST_WAIT_SECONDS * 2 ** (attempt - 1);
-      const waitSeconds = Math.min(outcome.retryAfterSeconds ?? backOff, LONGEST_WAIT_SECONDS);
-      this.#options.onRetry?.({ error: outcome, attempt, waitSeconds });
-      await this.clock.sleep(waitSeconds * 1000, options.signal);
+      try {
+        return await this.#try(path, options, read);
+      } catch (error) {
+        const again = error instanceof FacecastError && mayRepeat(error, options.repeatable ?? true);
+        if (!again || attempt >= maxAttempts) throw error;
+        const waitSeconds = error.retryAfterSeconds ?? backOffSeconds(attempt);
+        this.#options.onRetry?.({ error, attempt, waitSeconds });
+        await this.clock.sleep(waitSeconds * 1000, options.signal);
+      }
     }
   }
 
-  async #try(path: string, { method = 'GET', body, signal }: RequestOptions): Promise<Response | FacecastError> {
-    const { fetch: send = fetch, timeoutSeconds = 60 } = this.#options;
-    const timeout = AbortSignal.timeout(timeoutSeconds * 1000);
+  async #try<Body>(
+    path: string,
+    { method = 'GET', body, signal }: RequestOptions,
+    read: (response: Response) => Promise<Body>,
+  ): Promise<Body> {
+    const { fetch: send = fetch, timeoutSeconds: answerSeconds = 60 } = this.#options;
+    const timeoutSeconds = answerSeconds + uploadBytes(body) / SLOWEST_UPLOAD_BYTES_PER_SECOND;
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), timeoutSeconds * 1000);
     try {
       const response = await send(this.url(path), {
         method,
         cache: 'no-store',
-        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+        signal: signal ? AbortSignal.any([signal, timeout.signal]) : timeout.signal,
         ...(body && { body }),
       });
-      return response.ok ? response : await FacecastError.fromResponse(response);
+      clearTimeout(timer);
+      if (!response.ok) throw await FacecastError.fromResponse(response);
+      return await read(response);
     } catch (cause) {
       signal?.throwIfAborted();
-      if (timeout.aborted) {
-        const detail = `${this.url(path)} did not answer within ${timeoutSeconds} s.`;
-        return new FacecastError({ code: 'timeout', detail, cause });
+      if (cause instanceof FacecastError) throw cause;
+      if (timeout.signal.aborted) {
+        const detail = `${this.url(path)} did not answer within ${Math.ceil(timeoutSeconds)} s.`;
+        throw new FacecastError({ code: 'timeout', detail, cause });
       }
-      return new FacecastError({ code: 'network', detail: `${this.#server} cannot be reached.`, cause });
+      throw new FacecastError({ code: 'network', detail: `${this.#server} cannot be reached.`, cause });
+    } finally {
+      clearTimeout(timer);
     }
   }
+}
+
+function uploadBytes(body: FormData | undefined): number {
+  let bytes = 0;
+  for (const value of body?.values() ?? []) if (value instanceof Blob) bytes += value.size;
+  return bytes;
 }
 
 function mayRepeat({ status, code }: FacecastError, repeatable: boolean): boolean {

@@ -17,7 +17,13 @@ export type Mishap =
   /** Does the work, then hangs up instead of answering. */
   | 'lose the answer'
   /** Hangs up at once. */
-  | 'hang up';
+  | 'hang up'
+  /** Hangs up on an `init`, whose id stays in use for the next two requests, and is free again then. */
+  | 'give up'
+  /** Sends half of the answer at once, the rest a second later. */
+  | 'answer slowly'
+  /** Sends half of the answer, then hangs up. */
+  | 'break off';
 
 /**
  * A small server that speaks the service's contract over real HTTP, remembers what it was sent and can be told to
@@ -33,6 +39,8 @@ export class FakeService {
   readonly #sessions = new Set<string>();
   readonly #indices = new Set<string>();
   #final = false;
+  /** Requests during which an id that is no session's is in use. */
+  #busyRequests = 0;
   #close = async () => {};
   url = '';
 
@@ -76,6 +84,21 @@ export class FakeService {
       const mishap = this.mishaps.shift();
       if (!mishap) return next();
       if (mishap === 'hang up') return response.socket?.destroy();
+      if (mishap === 'give up') {
+        this.#busyRequests = 2;
+        return response.socket?.destroy();
+      }
+      if (mishap === 'answer slowly' || mishap === 'break off') {
+        response.send = (body) => {
+          const bytes = Buffer.from(body);
+          const half = bytes.length >> 1;
+          response.set('Content-Length', String(bytes.length)).write(bytes.subarray(0, half));
+          if (mishap === 'answer slowly') setTimeout(() => response.end(bytes.subarray(half)), 1000);
+          else setTimeout(() => response.socket?.destroy(), 50);
+          return response;
+        };
+        return next();
+      }
       if (mishap === 'lose the answer') {
         response.json = () => {
           response.socket?.destroy();
@@ -89,7 +112,7 @@ export class FakeService {
     });
     app.post(`${api}/init`, (_request, response) => {
       const { session_id: id = 'made-by-the-fake' } = this.forms.at(-1)!.fields;
-      if (this.#sessions.has(id)) return problem(response, 409, 'session_exists');
+      if (this.#busy() || this.#sessions.has(id)) return problem(response, 409, 'session_exists');
       this.#sessions.add(id);
       const answer = { status: 'success', session_id: id, hls_url: `/hls/${id}/playlist.m3u8`, message: 'ready' };
       response.json({
@@ -117,6 +140,7 @@ export class FakeService {
       });
     });
     app.get(`${api}/status/:id`, (request, response) => {
+      if (this.#busy() || !this.#sessions.has(request.params.id)) return problem(response, 404, 'session_not_found');
       const state = this.statuses.length > 1 ? this.statuses.shift()! : this.statuses[0];
       response.json({
         session_id: request.params.id,
@@ -136,6 +160,10 @@ export class FakeService {
     app.get('/api/hls/:id/download', (_request, response) => response.type('video/mp4').send(Buffer.from('an MP4')));
     app.get('/health', (_request, response) => response.json({ status: 'healthy', model_pack: 'fake' }));
     return app;
+  }
+
+  #busy(): boolean {
+    return this.#busyRequests > 0 && this.#busyRequests-- > 0;
   }
 }
 
