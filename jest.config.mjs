@@ -10,7 +10,10 @@ export default {
   },
   // These packages ship ECMAScript modules only; Jest runs CommonJS.
   transformIgnorePatterns: ['/node_modules/(?!(uuid|hls-parser)/)'],
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  moduleNameMapper: {
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+    '^onnxruntime-node$': '<rootDir>/test/support/onnxruntime.cjs',
+  },
   // Real models and real FFmpeg on whatever machine this is: generous, so that only what hangs fails.
   testTimeout: 180000,
   maxWorkers: 2,

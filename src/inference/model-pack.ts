@@ -5,7 +5,8 @@ import { z } from 'zod';
 import type { OnnxModel } from './onnx-model.js';
 
 const graphSchema = z.strictObject({
-  file: z.string().regex(/^[\w.-]+(\/[\w.-]+)*\.onnx$/),
+  // One step out of the folder at most: packs share the face graphs of another.
+  file: z.string().regex(/^(\.\.\/)?[\w-][\w.-]*(\/[\w-][\w.-]*)*\.onnx$/),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 

@@ -1,5 +1,7 @@
-// Jest runs tests in a V8 context of its own, whose typed arrays native addons do not recognise: ONNX Runtime
-// refuses a sandbox Float32Array. Handing the outer realm's constructors to the sandbox cures it.
+// Jest runs every test file in a V8 context and with a module registry of its own. Native addons do not like either:
+// ONNX Runtime refuses a sandbox Float32Array, and it aborts the process when it is initialised a second time. So the
+// sandbox gets the outer realm's typed arrays, and the outer realm's one ONNX Runtime (jest.config.mjs maps its name to
+// `onnxruntime.cjs` beside this file).
 const { TestEnvironment } = require('jest-environment-node');
 
 class OuterRealmEnvironment extends TestEnvironment {
@@ -15,6 +17,8 @@ class OuterRealmEnvironment extends TestEnvironment {
       Uint16Array,
       Uint8Array,
     });
+    // Loaded by the tests that want it only.
+    Object.defineProperty(this.global, 'outerOnnxRuntime', { get: () => require('onnxruntime-node') });
   }
 }
 
