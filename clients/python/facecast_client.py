@@ -13,34 +13,49 @@ import io
 import sys
 import time
 import wave
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import requests
 
 API = "/api/audio-driven/chunked"
+NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
 class FacecastError(Exception):
-    """The service refused: `code` is stable, `detail` is for people, `status` is HTTP's."""
+    """The service refused: `code` is stable, `detail` is for people, `status` is HTTP's (0 without an answer)."""
 
-    def __init__(self, response: requests.Response) -> None:
+    def __init__(self, code: str, detail: str, status: int = 0, retry_after_seconds: float | None = None) -> None:
+        self.code = code
+        self.detail = detail
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(f"{detail} ({code})")
+
+    @classmethod
+    def from_response(cls, response: requests.Response) -> FacecastError:
+        """The error of an answer, which may come from something else than the service, a proxy for instance."""
         try:
             problem = response.json()
         except ValueError:
+            problem = None
+        if not isinstance(problem, dict):
             problem = {}
-        self.status: int = response.status_code
-        self.code: str = problem.get("code", "bad_response")
-        self.detail: str = problem.get("detail", f"The server answered {response.status_code}.")
-        self.retry_after_seconds = _seconds(response.headers.get("Retry-After"))
-        super().__init__(f"{self.detail} ({self.code})")
+        return cls(
+            code=str(problem.get("code", "bad_response")),
+            detail=str(problem.get("detail", f"The server answered {response.status_code}.")),
+            status=response.status_code,
+            retry_after_seconds=_retry_after(response.headers.get("Retry-After")),
+        )
 
 
 class FacecastClient:
     """One talk at a time: `init_session`, `feed_audio_chunk` as often as needed, `get_status`, `cleanup`."""
 
     def __init__(self, server: str = "http://localhost:9999", timeout: float = 60.0, max_attempts: int = 8) -> None:
-        """`timeout` is in seconds; a request is tried `max_attempts` times while the service answers 429 or 503."""
+        """`timeout` is in seconds; a request is tried `max_attempts` times while it is answered 429 or 503, or not at all."""
         self.server = server.rstrip("/")
         self.timeout = timeout
         self.max_attempts = max_attempts
@@ -48,6 +63,8 @@ class FacecastClient:
         self.hls_url: str | None = None
         self._http = requests.Session()
         self._next_index = 0
+        # The chunk of which nobody knows whether it has arrived.
+        self._unclear: tuple[bytes, bool] | None = None
 
     def init_session(self, image: bytes | str | Path, **options: Any) -> dict[str, Any]:
         """Opens a session with a portrait (its bytes, or the path of a PNG, JPEG or WebP).
@@ -57,23 +74,39 @@ class FacecastClient:
         "[x, y]". Returns the service's answer; `self.hls_url` is where to watch.
         """
         content = image if isinstance(image, bytes) else Path(image).read_bytes()
-        answer = self._request("POST", "/init", data=options, files={"image": ("portrait", content)})
+        # Sent again, it could open a second session.
+        answer = self._request("POST", "/init", repeatable=False, data=options, files={"image": ("portrait", content)})
         self.session_id = answer["session_id"]
         self.hls_url = self.server + answer["hls_url"]
         self._next_index = 0
+        self._unclear = None
         return answer
 
     def feed_audio_chunk(
         self, audio: bytes, is_final: bool = False, content_type: str = "application/octet-stream"
     ) -> dict[str, Any]:
-        """Feeds speech: any kind of file the service knows, or headerless 16-bit PCM with content_type "audio/L16".
+        """Feeds speech: any kind of file the service knows, or headerless 16-bit mono PCM with content_type "audio/L16".
 
-        `audio` may be empty when `is_final` is true. The answer means that the speech will be played.
+        PCM has the rate that `init_session` was told, 24000 Hz unless given; a rate in the content type does not count.
+        `audio` may be empty when `is_final` is true. The answer means that the speech will be played. After no answer
+        (`requests.ConnectionError`, `requests.Timeout`) only the same chunk is taken next; another one is refused with
+        `chunk_unclear`, for the service might take it for the first.
         """
+        if self._unclear not in (None, (audio, is_final)):
+            detail = "Nobody knows whether the chunk before this one has arrived. Feed that one again first."
+            raise FacecastError("chunk_unclear", detail)
         # The number makes it safe to send a chunk again: the service plays it once.
         fields = {"session_id": self.session_id, "is_final_chunk": is_final, "chunk_index": self._next_index}
         files = {"audio_chunk": ("chunk", audio, content_type)} if audio else None
-        answer = self._request("POST", "/feed", data=fields, files=files)
+        self._unclear = (audio, is_final)
+        try:
+            answer = self._request("POST", "/feed", data=fields, files=files)
+        except FacecastError as error:
+            # The service's own word that it took nothing.
+            if error.code != "bad_response":
+                self._unclear = None
+            raise
+        self._unclear = None
         self._next_index += 1
         return answer
 
@@ -98,17 +131,17 @@ class FacecastClient:
         url = f"{self.server}/api/hls/{self.session_id}/download"
         with self._http.get(url, timeout=self.timeout, stream=True) as response:
             if not response.ok:
-                raise FacecastError(response)
+                raise FacecastError.from_response(response)
             with open(path, "wb") as file:
                 for part in response.iter_content(1 << 16):
                     file.write(part)
 
-    def cleanup(self) -> None:
-        """Ends the session at once and removes its stream."""
+    def cleanup(self, max_attempts: int | None = None) -> None:
+        """Ends the session at once and removes its stream. `max_attempts`: tries, where it is not the client's number."""
         if self.session_id is None:
             return
         try:
-            self._request("DELETE", f"/session/{self.session_id}")
+            self._request("DELETE", f"/session/{self.session_id}", max_attempts=max_attempts)
         except FacecastError as error:
             if error.code != "session_not_found":
                 raise
@@ -117,25 +150,48 @@ class FacecastClient:
     def __enter__(self) -> FacecastClient:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.cleanup()
+    def __exit__(self, failure: object, *_: object) -> None:
+        try:
+            self.cleanup(max_attempts=1)
+        except (FacecastError, *NO_ANSWER):
+            # What has gone wrong before is the news; the service deletes the session after a while.
+            if failure is None:
+                raise
 
-    def _request(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        for attempt in range(1, self.max_attempts + 1):
-            response = self._http.request(method, self.server + API + path, timeout=self.timeout, **arguments)
-            if response.ok:
-                return response.json()
-            error = FacecastError(response)
-            # 429 and 503 say "later": nothing was done.
-            if error.status not in (429, 503) or attempt == self.max_attempts:
-                raise error
-            time.sleep(error.retry_after_seconds or 0.5 * 2 ** (attempt - 1))
+    def _request(
+        self, method: str, path: str, repeatable: bool = True, max_attempts: int | None = None, **arguments: Any
+    ) -> dict[str, Any]:
+        """`repeatable`: whether it may be sent again when nobody knows whether the first one arrived."""
+        attempts = max_attempts or self.max_attempts
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
+            wait = 0.5 * 2 ** (attempt - 1)
+            try:
+                response = self._http.request(method, self.server + API + path, timeout=self.timeout, **arguments)
+            except NO_ANSWER:
+                if last or not repeatable:
+                    raise
+            else:
+                if response.ok:
+                    return _object(response)
+                error = FacecastError.from_response(response)
+                # 429 and 503 say "later": nothing was done. 502 and 504 are a gateway's words for no answer.
+                later = error.status in (429, 503) or (repeatable and error.status in (502, 504))
+                if last or not later:
+                    raise error
+                if error.retry_after_seconds is not None:
+                    wait = error.retry_after_seconds
+            time.sleep(wait)
         raise ValueError("max_attempts must be at least 1")
 
 
 def cut_wav(path: str | Path, seconds: float) -> Iterator[bytes]:
-    """The recording in pieces of `seconds`, each a WAV file of its own."""
-    with wave.open(str(path), "rb") as whole:
+    """The recording in pieces of `seconds`, each a WAV file of its own. Raises ValueError when it is no WAV of PCM."""
+    try:
+        whole = wave.open(str(path), "rb")
+    except (wave.Error, EOFError) as error:
+        raise ValueError(f"{path}: only WAV files of whole-number PCM can be cut into pieces here ({error}).") from error
+    with whole:
         while samples := whole.readframes(max(1, round(seconds * whole.getframerate()))):
             piece = io.BytesIO()
             with wave.open(piece, "wb") as out:
@@ -146,8 +202,29 @@ def cut_wav(path: str | Path, seconds: float) -> Iterator[bytes]:
             yield piece.getvalue()
 
 
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isdigit() else None
+def _object(response: requests.Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise FacecastError("bad_response", f"{response.url} is no Facecast service.", response.status_code)
+    return answer
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Seconds; the header gives them as a number or as a date (RFC 9110, 10.2.3)."""
+    if not text:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        then = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=timezone.utc)
+    return max(0.0, (then - datetime.now(timezone.utc)).total_seconds())
 
 
 def main() -> None:
@@ -175,7 +252,14 @@ def main() -> None:
             client.download(arguments.out)
             print("Saved", arguments.out)
         else:
-            input("Press Enter to delete the session. ")
+            _wait_for_enter()
+
+
+def _wait_for_enter() -> None:
+    try:
+        input("Press Enter to delete the session. ")
+    except EOFError:  # there is no terminal
+        print("deleted; --out saves the talk.")
 
 
 if __name__ == "__main__":
@@ -183,5 +267,7 @@ if __name__ == "__main__":
         main()
     except FacecastError as error:
         sys.exit(f"The service refused: {error}")
-    except requests.ConnectionError as error:
-        sys.exit(f"The service cannot be reached; start it with `npm start`. ({error.__class__.__name__})")
+    except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, NO_ANSWER):
+            sys.exit(f"The service does not answer; start it with `npm start`. ({error.__class__.__name__})")
+        sys.exit(str(error))

@@ -1,8 +1,9 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { WaveFile } from 'wavefile';
 import { FakeService } from './fake-service.js';
 
 const root = resolve(__dirname, '../..');
@@ -19,8 +20,22 @@ const describeWithPython = python ? describe : describe.skip;
 describeWithPython('the Python client', () => {
   let service: FakeService;
   let folder: string;
-  const run = async (...args: string[]) =>
-    promisify(execFile)(python!, ['-B', program, ...args, '--server', service.url], { encoding: 'utf8' });
+  const runPython = (args: string[], environment: Record<string, string> = {}) => {
+    const running = promisify(execFile)(python!, ['-B', ...args], { env: { ...process.env, ...environment } });
+    running.child.stdin?.end(); // no terminal
+    return running;
+  };
+  const run = (...args: string[]) => runPython([program, ...args, '--server', service.url]);
+  /** Runs statements that have an open session in `client`. @returns what they print */
+  const withSession = async (...statements: string[]) => {
+    const code = [
+      'from facecast_client import *',
+      `client = FacecastClient('${service.url}', max_attempts=2)`,
+      "client.init_session(b'a picture')",
+      ...statements,
+    ].join('\n');
+    return (await runPython(['-c', code], { PYTHONPATH: join(root, 'clients/python') })).stdout;
+  };
 
   beforeEach(async () => {
     service = await FakeService.start();
@@ -64,4 +79,78 @@ describeWithPython('the Python client', () => {
       stderr: expect.stringContaining('There is no face. (face_not_found)'),
     });
   });
+
+  it('sends a chunk again when its answer was lost, and it counts once', async () => {
+    service.mishaps.push({ status: 200, body: init }, 'lose the answer');
+    await withSession("client.feed_audio_chunk(b'one')", "client.feed_audio_chunk(b'two')");
+    expect(service.feeds.map(({ fields }) => fields.chunk_index)).toEqual(['0', '0', '1']);
+    expect(service.accepted.map(({ file }) => file?.bytes.toString())).toEqual(['one', 'two']);
+  });
+
+  it('takes only the same chunk when nobody knows whether it arrived', async () => {
+    service.mishaps.push({ status: 200, body: init }, 'lose the answer', 'hang up');
+    const printed = await withSession(
+      'try:',
+      "    client.feed_audio_chunk(b'one')",
+      'except requests.ConnectionError:',
+      '    print("no answer")',
+      'try:',
+      "    client.feed_audio_chunk(b'two')",
+      'except FacecastError as error:',
+      '    print(error.code)',
+      "client.feed_audio_chunk(b'one')",
+      "client.feed_audio_chunk(b'two')",
+    );
+    expect(printed.split('\n')).toEqual(['no answer', 'chunk_unclear', '']);
+    expect(service.accepted.map(({ file }) => file?.bytes.toString())).toEqual(['one', 'two']);
+  });
+
+  it('understands errors that are none of the service, and a date as Retry-After', async () => {
+    const date = new Date(Date.now() + 100_000).toUTCString();
+    const later = { status: 503, headers: { 'Retry-After': date } };
+    service.mishaps.push(
+      { status: 200, body: init },
+      { status: 400, body: ['no'] },
+      { status: 404, body: '"gone"' },
+      { ...later, body: { code: 'draining' } },
+      { status: 200, body: '<h1>Welcome</h1>' },
+    );
+    const printed = await withSession(
+      'client.max_attempts = 1',
+      'for _ in range(4):',
+      '    try:',
+      '        client.get_status()',
+      '    except FacecastError as error:',
+      '        wait = error.retry_after_seconds',
+      '        print(error.code, error.status, wait and 90 < wait <= 100)',
+    );
+    expect(printed.split('\n')).toEqual([
+      'bad_response 400 None',
+      'bad_response 404 None',
+      'draining 503 True',
+      'bad_response 200 None',
+      '',
+    ]);
+  });
+
+  it('says that it cannot cut a WAV of floats', async () => {
+    const wav = new WaveFile();
+    wav.fromScratch(1, 16000, '32f', [0, 0.5]);
+    const path = join(folder, 'float.wav');
+    writeFileSync(path, wav.toBuffer());
+    await expect(run(portrait, path)).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^\S*float\.wav: only WAV files of whole-number PCM can be cut/),
+    });
+    expect(service.deleted).toEqual(['made-by-the-fake']);
+  });
+
+  it('does not wait for Enter where there is no terminal', async () => {
+    const { stdout } = await run(portrait, speech);
+    expect(stdout).toContain('275 frames');
+    expect(stdout).toContain('deleted; --out saves the talk.');
+    expect(service.deleted).toEqual(['made-by-the-fake']);
+  });
 });
+
+const init = { session_id: 'python-talk', hls_url: '/hls/python-talk/playlist.m3u8' };
