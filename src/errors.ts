@@ -28,11 +28,6 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
-/** Narrows any string (a worker's message, say) to an error code. */
-export function isErrorCode(value: unknown): value is ErrorCode {
-  return typeof value === 'string' && Object.hasOwn(ERROR_STATUS, value);
-}
-
 /**
  * An error with a stable code. `detail` is for the person who called: what was wrong with which field, and what is
  * allowed. It must never carry a path, a stack trace or another program's output; those go into `cause`.

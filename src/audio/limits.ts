@@ -1,10 +1,10 @@
 import { AppError } from '../errors.js';
 
 /** What one audio chunk may be. Rates in Hz. */
-export const MIN_SAMPLE_RATE = 8000;
-export const MAX_SAMPLE_RATE = 192_000;
+const MIN_SAMPLE_RATE = 8000;
+const MAX_SAMPLE_RATE = 192_000;
 /** Compressed silence of a few megabytes can be days long; this bounds what it unpacks to. */
-export const MAX_CHUNK_SECONDS = 600;
+const MAX_CHUNK_SECONDS = 600;
 /** Ten minutes at 48 kHz: bounds the memory of one chunk (115 MB) whatever its rate. */
 export const MAX_CHUNK_SAMPLES = MAX_CHUNK_SECONDS * 48_000;
 

@@ -2,10 +2,8 @@ import { OnnxModel } from '../inference/onnx-model.js';
 import type { Detection } from './face-detector.js';
 import { fromSquare, type RgbImage, type Square, sampleSquare, toPlanes } from './image.js';
 
-/** How many landmarks a mesh has. */
-export const LANDMARK_COUNT = 468;
 /** The outer corners of the eyes, to the viewer's left and right: landmark numbers. */
-export const OUTER_EYES = [33, 263] as const;
+const OUTER_EYES = [33, 263] as const;
 
 /** Where a face lies in a picture. */
 export interface MeshResult {

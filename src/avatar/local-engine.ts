@@ -97,7 +97,7 @@ export class LocalEngine implements AvatarEngine {
       window: motion.window,
       normalisation: audio.normalisation,
     };
-    const warnings = face ? [] : ['No face was found in the image; a face in the centre of the picture is assumed.'];
+    const warnings = source.assumed ? ['image: no face was found; one in the centre of the picture is assumed.'] : [];
     const parameters = limitPose(options, motion.pose_limit, warnings);
     return new LocalAvatar(
       warnings,

@@ -32,7 +32,7 @@ export async function checkFfmpeg(path = 'ffmpeg'): Promise<string> {
 }
 
 /** Those of the required encoders that the output of `ffmpeg -encoders` does not name. Pure. */
-export function missingEncoders(listing: string): string[] {
+function missingEncoders(listing: string): string[] {
   // A line reads " V....D libx264              libx264 H.264 / AVC / …": flags, name, words.
   const present = new Set(listing.split('\n').map((line) => line.trim().split(/\s+/)[1]));
   return REQUIRED_ENCODERS.filter((name) => !present.has(name));

@@ -44,7 +44,7 @@ function vector(names: readonly string[], limit: number) {
 }
 
 /** A session's id becomes a folder's name: nothing else than these characters gets that far. A UUID fits. */
-export const sessionIdSchema = z
+const sessionIdSchema = z
   .string('must be given')
   .regex(/^[A-Za-z0-9_-]{8,64}$/, 'must be a UUID or 8 to 64 letters, digits, "_" or "-"');
 

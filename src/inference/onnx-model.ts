@@ -8,7 +8,7 @@ export interface Tensor {
   readonly dims: readonly number[];
 }
 
-export type ElementType = 'float32' | 'uint8' | 'int32' | 'int64';
+type ElementType = 'float32' | 'uint8' | 'int32' | 'int64';
 
 /** What a graph says of one of its inputs or outputs. Symbolic dimensions are strings. */
 export interface TensorInfo {

@@ -27,7 +27,7 @@ export interface PortraitSource {
 }
 
 /** Side of the source image and of the frame, pixels. */
-export const FRAME_SIZE = 512;
+const FRAME_SIZE = 512;
 /** Motion tokens a frame. */
 const MOTION_WIDTH = 31;
 /** Signed distances are kept within these, in u: the lips' alpha and contact shadow, and a closing eyelid's way. */

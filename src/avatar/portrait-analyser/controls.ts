@@ -29,10 +29,10 @@ export type Control = (typeof CONTROLS)[number];
 
 /** What one unit of the vertical lip controls moves the middle of the lip, in u; the graph counts on these. */
 export const JAW_DROP = 0.16;
-export const LIP_LIFT = 0.072;
+const LIP_LIFT = 0.072;
 /** Overlap, in u, with which an open-mouthed photo's lips are brought together, and the upper lip's part of the way. */
 const CLOSING_OVERLAP = 0.014;
-export const UPPER_CLOSING_PART = 0.22;
+const UPPER_CLOSING_PART = 0.22;
 
 /** How far the upper lip of an open-mouthed photo comes down at rest, in u; 0 where the mouth is closed. */
 export function upperClosing(mouth: MouthFrame): number {

@@ -23,7 +23,7 @@ const LOWER_EDGES = [0, 5.2, 10.6, 16.4, 21, 26];
 /** How much shorter than the first incisor each following tooth is, millimetres. */
 const TIP_OFFSETS = [0, 0.7, 0.2, 0.9, 1.2];
 /** The outer-eye distance is about this many millimetres on an adult. */
-export const UNIT_MM = 92;
+const UNIT_MM = 92;
 
 interface Palette {
   readonly teeth: Rgb;

@@ -5,7 +5,7 @@ import { ThinPlateSpline } from './thin-plate-spline.js';
 import { eachNode, GRID_NODES, gridUnitsPerPixel, type WarpGrid } from './warp-grid.js';
 
 /** Nine products of a rotation-minus-identity entry with a coordinate, then the two shifts. */
-export const POSE_COEFFICIENTS = 11;
+const POSE_COEFFICIENTS = 11;
 
 /** The head's shape: canonical coordinates (u) of what each grid node shows. */
 export class HeadShape {
