@@ -1,7 +1,7 @@
+import { untilThere } from './until-there.js';
+
 /** @import HlsConstructor, { ErrorData } from 'hls.js' */
 
-/** Waits between two questions for a playlist that is not there yet, milliseconds. */
-const PLAYLIST_RETRY_MS = 500;
 /** Media errors, in a row where that can be told, after which to give up. */
 const MAX_RECOVERIES = 5;
 /** Wait before a browser's own player is given the stream again, milliseconds. */
@@ -107,16 +107,5 @@ export class Player {
     hls.loadSource(url);
     hls.attachMedia(this.#video);
     this.#hls = hls;
-  }
-}
-
-/** Asks for the playlist until it is there. @param {string} url @param {AbortSignal} signal */
-async function untilThere(url, signal) {
-  for (;;) {
-    const response = await fetch(url, { signal, cache: 'no-store' });
-    if (response.ok) return;
-    if (response.status !== 503) throw new Error(`The stream is not there (${response.status}).`);
-    await new Promise((resolve) => setTimeout(resolve, PLAYLIST_RETRY_MS));
-    signal.throwIfAborted();
   }
 }

@@ -41,14 +41,21 @@ export function curlLines(options, { portrait, recording }) {
     .map(([option, field]) => [field, options[/** @type {keyof typeof FIELDS} */ (option)]])
     .filter(([, value]) => value !== undefined)
     .map(([field, value]) => `-F ${field}=${Array.isArray(value) ? `'${JSON.stringify(value)}'` : value}`);
-  return `curl -F session_id=my-first-talk -F image=@${quoted(portrait)} ${fields.join(' ')} ${api}/init
-curl -F session_id=my-first-talk -F audio_chunk=@${quoted(recording)} -F is_final_chunk=true ${api}/feed
+  return `curl -F session_id=my-first-talk -F ${file('image', portrait)} ${fields.join(' ')} ${api}/init
+curl -F session_id=my-first-talk -F ${file('audio_chunk', recording)} -F is_final_chunk=true ${api}/feed
 curl --retry 60 --retry-delay 1 --retry-all-errors -fo talk.mp4 ${SERVICE}/api/hls/my-first-talk/download`;
 }
 
-/** A file name for a shell. @param {string} name */
-function quoted(name) {
-  return /^[\w.,+-]+$/.test(name) ? name : `'${name.replaceAll("'", `'\\''`)}'`;
+/**
+ * curl's `field=@file` for a shell. For curl, a name with a comma or semicolon has to be in double quotes, and those and
+ * backslashes need a backslash inside; for the shell, all that goes in single quotes.
+ * @param {string} field
+ * @param {string} name
+ */
+function file(field, name) {
+  if (/^\w[\w.+-]*$/.test(name)) return `${field}=@${name}`;
+  const forCurl = `${field}=@"${name.replace(/[\\"]/g, '\\$&')}"`;
+  return `'${forCurl.replaceAll("'", `'\\''`)}'`;
 }
 
 /**

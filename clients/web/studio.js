@@ -33,6 +33,8 @@ let work = new AbortController();
 let feeding = false;
 /** Length of the chosen recording in seconds, where this browser can tell. @type {number | undefined} */
 let recordingSeconds;
+/** Its sound, as far as it could be decoded. @type {AudioBuffer | undefined} */
+let recordingSound;
 
 const thumbnail = /** @type {HTMLImageElement} */ (find('#portrait .thumb img'));
 const portrait = new Picker(find('#portrait'), {
@@ -51,8 +53,8 @@ const portrait = new Picker(find('#portrait'), {
 portrait.acceptDrops(screen.root);
 
 const recording = new Picker(find('#recording'), {
-  accepts: /^(audio|video)\/|\.(wav|mp3|flac|ogg|opus|oga|webm|m4a|mp4|pcm|raw)$/i,
-  refusal: 'choose a sound file.',
+  accepts: /\.(wav|mp3|flac|ogg|oga|opus|webm|m4a|mp4|aac|pcm|raw)$/i,
+  refusal: 'choose WAV, MP3, FLAC, Ogg, WebM, M4A or AAC sound.',
   sampleUrl: new URL('samples/speech.wav', import.meta.url).href,
   onRefuse: refuse,
   onChoose: showRecording,
@@ -69,7 +71,6 @@ listen.addEventListener('click', () => (loudspeaker.paused ? loudspeaker.play() 
 for (const event of ['play', 'pause', 'ended']) {
   loudspeaker.addEventListener(event, () => {
     listen.textContent = loudspeaker.paused ? 'Listen' : 'Pause';
-    listen.ariaPressed = String(!loudspeaker.paused);
   });
 }
 
@@ -82,12 +83,17 @@ async function showRecording(file) {
   const decoded = await decode(file);
   if (recording.file !== file) return;
   recordingSeconds = decoded?.duration;
+  recordingSound = decoded;
   listen.hidden = !decoded;
   if (decoded) recording.describe(undefined, `${inSeconds(decoded.duration)} long`);
-  const draw = () => drawWaveform(/** @type {HTMLCanvasElement} */ (find('#recording canvas')), decoded);
-  draw();
-  matchMedia('(prefers-color-scheme: dark)').onchange = draw;
+  showWaveform();
 }
+
+function showWaveform() {
+  drawWaveform(/** @type {HTMLCanvasElement} */ (find('#recording canvas')), recordingSound);
+}
+// The canvas does not know that its colour has changed.
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', showWaveform);
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
@@ -108,13 +114,14 @@ async function makeTalk(image, audio) {
   const { options, pace } = readTuning(form);
   const since = performance.now();
   // The service has room for so many talks; the one before has been seen.
-  await endTalk({ remove: own });
+  endTalk({ remove: own });
+  // Nothing is awaited up to here, so a second click finds the button disabled.
+  speak.disabled = true;
   work = new AbortController();
   const { signal } = work;
   loudspeaker.pause();
-  speak.disabled = true;
   screen.showPortrait(thumbnail.src);
-  screen.root.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  screen.root.scrollIntoView({ block: 'nearest' });
   screen.wait('Reading the portrait …');
   view.begin(recordingSeconds);
   view.say('Reading the portrait …', 'busy');
@@ -128,7 +135,7 @@ async function makeTalk(image, audio) {
     screen.wait('Waiting for the first words …');
     await Promise.all([session.stream(audio, { pace, signal }), follow(session, signal)]);
   } catch (error) {
-    if (!signal.aborted) await giveUp(error);
+    if (!signal.aborted) giveUp(error);
   } finally {
     if (signal === work.signal) {
       feeding = false;
@@ -150,7 +157,7 @@ async function reopen(id) {
     watch(session, performance.now(), signal);
     await follow(session, signal);
   } catch (error) {
-    if (!signal.aborted) await giveUp(error);
+    if (!signal.aborted) giveUp(error);
   }
 }
 
@@ -192,13 +199,17 @@ function stateInWords({ status, total_frames_generated: frames }) {
 }
 
 /** @param {unknown} error */
-async function giveUp(error) {
-  await endTalk({ remove: own });
+function giveUp(error) {
+  endTalk({ remove: own });
   view.fail(error);
 }
 
-/** Goes back to the portrait. @param {{ remove: boolean }} options whether the service shall delete the talk */
-async function endTalk({ remove }) {
+/**
+ * Goes back to the portrait.
+ * @param {{ remove: boolean }} options whether the service shall delete the talk; nobody waits for that, and what it
+ *   does not hear of it deletes by itself after a while
+ */
+function endTalk({ remove }) {
   work.abort();
   feeding = false;
   const ended = session;
@@ -208,11 +219,11 @@ async function endTalk({ remove }) {
   view.say('Ready when you are.', 'idle');
   speak.disabled = false;
   history.replaceState(null, '', location.pathname);
-  if (remove) await ended?.cleanup().catch(() => undefined);
+  if (remove) ended?.cleanup({ maxAttempts: 1 }).catch(() => undefined);
 }
 
-find('#stop').addEventListener('click', async () => {
-  await endTalk({ remove: true });
+find('#stop').addEventListener('click', () => {
+  endTalk({ remove: true });
   speak.focus();
 });
 
@@ -231,19 +242,26 @@ addEventListener('beforeunload', (event) => {
   if (feeding) event.preventDefault();
 });
 
+/** Looks after the service for as long as the page is open. */
 async function showHealth() {
-  const place = find('.service');
+  const [health, text] = await healthInWords();
+  find('.service').dataset.health = health;
+  const place = find('#service-text');
+  if (place.textContent !== text) place.textContent = text;
+  setTimeout(showHealth, health === 'ready' ? 15_000 : 2000);
+}
+
+/** @returns {Promise<['ready' | 'starting' | 'away', string]>} */
+async function healthInWords() {
   try {
-    const { device } = await client.health();
-    place.dataset.health = 'ready';
-    find('#service-text').textContent = `Ready on the ${device === 'cuda' ? 'GPU' : 'CPU'}`;
-    return;
+    const { device } = await client.health({ signal: AbortSignal.timeout(10_000) });
+    return ['ready', `Ready on the ${device === 'cuda' ? 'GPU' : 'CPU'}`];
   } catch (error) {
-    const starting = /** @type {{ code?: string }} */ (error).code === 'not_ready';
-    place.dataset.health = starting ? 'starting' : 'away';
-    find('#service-text').textContent = starting ? 'Loading the model …' : 'The service cannot be reached';
+    const { code } = /** @type {{ code?: string }} */ (error);
+    if (code === 'not_ready') return ['starting', 'Loading the model …'];
+    if (code === 'draining') return ['away', 'The service is shutting down'];
+    return ['away', 'The service cannot be reached'];
   }
-  setTimeout(showHealth, 2000);
 }
 
 showHealth();

@@ -93,7 +93,7 @@ export class TalkView {
     element('error-title').textContent = title;
     element('error-detail').textContent = detail;
     element('error').hidden = false;
-    element('error').scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+    element('error').scrollIntoView({ block: 'nearest' });
   }
 
   clearError() {
