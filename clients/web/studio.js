@@ -97,6 +97,7 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', showWavefo
 
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
+  if (speak.disabled) return;
   if (!form.checkValidity()) {
     /** @type {HTMLDetailsElement} */ (find('#advanced')).open = true;
     form.reportValidity();
