@@ -51,7 +51,7 @@ const REFUSED_FOR_NOW = new Set([429, 503]);
 /** A gateway's word for "no answer": what was done is unknown. */
 const NO_ANSWER = new Set([502, 504]);
 
-export const DEFAULT_MAX_ATTEMPTS = 8;
+const DEFAULT_MAX_ATTEMPTS = 8;
 const FIRST_WAIT_SECONDS = 0.5;
 const LONGEST_WAIT_SECONDS = 30;
 /** An upload slower than this counts as stuck. */
