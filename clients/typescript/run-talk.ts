@@ -1,5 +1,5 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { access, constants, readFile, writeFile } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { FacecastClient, FacecastError, type FacecastSession, type Retry } from './facecast-client.js';
 import { HELP, parseTalkOptions, type TalkOptions, UsageError } from './talk-options.js';
 import { StatusLine, type Terminal } from './talk-status-line.js';
@@ -49,11 +49,13 @@ class Talk {
         return DONE;
       }
       const speech = await readInput('audio', options.audio);
+      if (options.out) await checkFolder(options.out);
       session = await this.#open(options);
       await this.#speak(session, speech, options);
       keep = await this.#finish(session, options);
     } catch (error) {
       status = this.#report(error);
+      keep = error instanceof UnsavedError;
     }
     // Half a talk is of no use to anybody; without --out the stream is what was asked for.
     if (session && !keep) await this.#discard(session);
@@ -110,7 +112,11 @@ class Talk {
       return true;
     }
     const talk = await session.download({ signal: this.#signal });
-    await writeFile(out, talk.stream());
+    await writeFile(out, talk.stream()).catch((error) => {
+      throw new UnsavedError(
+        `${out} could not be written (${messageOf(error)}). The talk stays at ${session.downloadUrl}`,
+      );
+    });
     this.#print(`Saved      ${out} (${(talk.size / 1024 / 1024).toFixed(1)} MB)`);
     return keep;
   }
@@ -145,6 +151,16 @@ class Talk {
     this.#line.end();
     this.#environment.stderr.write(`${text}\n`);
   }
+}
+
+/** A talk that was made but could not be saved: it stays on the service. */
+class UnsavedError extends Error {}
+
+/** Before anything is rendered. @throws UsageError when no file can be made there */
+async function checkFolder(out: string): Promise<void> {
+  await access(dirname(out), constants.W_OK).catch(() => {
+    throw new UsageError(`--out ${out}: the folder ${dirname(out)} is not there or cannot be written.`);
+  });
 }
 
 async function readInput(option: string, path: string): Promise<Blob> {

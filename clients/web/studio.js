@@ -158,7 +158,10 @@ async function reopen(id) {
     watch(session, performance.now(), signal);
     await follow(session, signal);
   } catch (error) {
-    if (!signal.aborted) giveUp(error);
+    if (signal.aborted) return;
+    // An address that was cut short is not an id.
+    const { code } = /** @type {{ code?: string }} */ (error);
+    giveUp(code === 'invalid_parameter' ? { code: 'session_not_found' } : error);
   }
 }
 
@@ -268,6 +271,7 @@ async function healthInWords() {
 showHealth();
 showValues(form);
 const asked = new URLSearchParams(location.search).get('session');
-if (asked) reopen(asked);
-portrait.useSample();
-recording.useSample();
+// The samples first: choosing a file takes an error away, and the talk may be gone.
+Promise.all([portrait.useSample(), recording.useSample()]).then(() => {
+  if (asked) reopen(asked);
+});

@@ -22,11 +22,19 @@ export class TalkView {
   #accepted = 0;
 
   constructor() {
-    this.#download.addEventListener('click', () => {
-      const link = document.createElement('a');
-      Object.assign(link, this.#file);
-      link.click();
-    });
+    this.#download.addEventListener('click', () => this.#save());
+  }
+
+  /** Saves the talk, if it is still there: a link would go nowhere without a word. */
+  async #save() {
+    const found = await fetch(this.#file.href, { method: 'HEAD' }).catch(() => undefined);
+    if (!found?.ok) {
+      this.fail(found ? { code: 'session_not_found' } : { code: 'network' });
+      return;
+    }
+    const link = document.createElement('a');
+    Object.assign(link, this.#file);
+    link.click();
   }
 
   /** @param {number | undefined} totalSeconds length of the recording */

@@ -45,6 +45,16 @@ describe('talk', () => {
     expect(noted).toContain('The session is deleted.');
   });
 
+  it('looks at the folder of --out before anything is made, and keeps a talk that it cannot save', async () => {
+    expect(await talk([...files, '--out', join(folder, 'nowhere', 'talk.mp4')])).toBe(2);
+    expect(noted).toContain('nowhere is not there or cannot be written.');
+    expect(printed).toBe('');
+    // A folder of that name is in the way.
+    expect(await talk([...files, '--out', folder])).toBe(1);
+    expect(noted).toContain('The talk stays at');
+    expect(service.deleted).toEqual([]);
+  });
+
   it('keeps the session when the stream is what was asked for', async () => {
     expect(await talk(files)).toBe(0);
     expect(service.deleted).toEqual([]);
