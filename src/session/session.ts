@@ -119,7 +119,7 @@ export class Session {
       try {
         if (pcm) {
           this.#refuseIfLagging(pcm.samples.length / pcm.sampleRate);
-          await this.#input.push(pcm);
+          await this.#input.push(pcm, () => this.#proceed());
         }
         if (final) await this.#acceptFinal();
       } catch (error) {

@@ -49,12 +49,20 @@ export class SpeechInput {
     return decodeAudioChunk(bytes, { contentType, fileName, sampleRate: this.#sampleRate });
   }
 
-  async push({ samples, sampleRate }: PcmAudio): Promise<void> {
-    const forModel = await this.#forModel.push(samples, sampleRate);
-    const forStream = await this.#forStream.push(samples, sampleRate);
-    // The sound first: whoever sees a window finds its sound in the queue.
-    this.#sound.append(forStream);
-    this.windows.push(forModel);
+  /**
+   * Takes speech in, a second at a time.
+   * @param onSecond called after each: frames of a long recording are made while the rest of it is still being resampled.
+   */
+  async push({ samples, sampleRate }: PcmAudio, onSecond: () => void): Promise<void> {
+    for (let at = 0; at < samples.length; at += sampleRate) {
+      const second = samples.subarray(at, at + sampleRate);
+      const forModel = await this.#forModel.push(second, sampleRate);
+      const forStream = await this.#forStream.push(second, sampleRate);
+      // The sound first: whoever sees a window finds its sound in the queue.
+      this.#sound.append(forStream);
+      this.windows.push(forModel);
+      onSecond();
+    }
   }
 
   /** No more speech will come: lets out what the resamplers and the last window hold. */
