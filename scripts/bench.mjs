@@ -117,7 +117,11 @@ async function measureService() {
       inits.push((performance.now() - start) / 1000);
       await session.cleanup();
     }
-    const full = await measureTalk(client, portrait(), speech, service.pid);
+    const talks = [];
+    for (let i = 0; i < 5; i++) talks.push(await measureTalk(client, portrait(), speech, service.pid));
+    // Cores are often shared: the talk in the middle, and how far the others were from it.
+    talks.sort((a, b) => a.realTimeFactor - b.realTimeFactor);
+    const full = { ...talks[2], slowest: talks[0].realTimeFactor, fastest: talks[4].realTimeFactor };
     const firstSegment = await measureFirstSegment(client, portrait());
     return { init: inits.sort((a, b) => a - b)[2], ...full, firstSegment, ...memory };
   } finally {
@@ -254,7 +258,12 @@ function report({ portrait, seconds, perSecond }, whole) {
   row('encode (FFmpeg)', whole.encoderCpu.toFixed(4));
   row('the whole service process, FFmpeg not counted', whole.serviceCpu.toFixed(4));
   console.log('\nTimes');
-  row('real-time factor of the whole pipeline', `${whole.realTimeFactor.toFixed(2)}x`, 'target at least 2.5x');
+  const spread = `(${whole.slowest.toFixed(2)} to ${whole.fastest.toFixed(2)} in 5 talks)`;
+  row(
+    'real-time factor of the whole pipeline',
+    `${whole.realTimeFactor.toFixed(2)}x`,
+    `target at least 2.5x ${spread}`,
+  );
   row('init of a session, warm (median of 5)', `${whole.init.toFixed(2)} s`, 'target below 1.5 s');
   row('portrait: decode, find the face, analyse (CPU)', `${portrait.toFixed(2)} s`);
   row('first full window in -> first segment (real time)', `${whole.firstSegment.toFixed(2)} s`, 'target below 2 s');

@@ -234,17 +234,33 @@ export class Session {
 
   /** Renders motion a few frames at a time and hands them on with their sound. */
   async #speak(motion: Motion): Promise<void> {
-    const width = motion.tokens.length / motion.frames;
-    for (let at = 0; at < motion.frames && !this.over; at += RENDER_BATCH) {
-      const frames = Math.min(RENDER_BATCH, motion.frames - at);
-      const tokens = motion.tokens.slice(at * width, (at + frames) * width);
-      const startFrame = motion.startFrame + at;
-      const pictures = await this.#avatar.render({ startFrame, frames, tokens });
+    const batches = cut(motion, RENDER_BATCH);
+    let drawing = this.#avatar.render(batches[0]!);
+    for (const [i, { startFrame, frames }] of batches.entries()) {
+      const pictures = await drawing;
       if (this.over) return;
+      const next = batches[i + 1];
+      if (next) {
+        // Drawn while these are being written. Its failure is heard when it is awaited, unless the talk ends first.
+        drawing = this.#avatar.render(next);
+        drawing.catch(() => undefined);
+      }
       this.stream.writeSound(this.#input.takeSound(startFrame + frames, SOUND_LEAD));
       this.stream.writeFrames(pictures, frames);
       this.#framesGenerated += frames;
       await this.stream.drained();
     }
   }
+}
+
+/** Motion in pieces of at most `length` frames. */
+function cut({ startFrame, frames, tokens }: Motion, length: number): Motion[] {
+  const width = tokens.length / frames;
+  const pieces: Motion[] = [];
+  for (let at = 0; at < frames; at += length) {
+    const count = Math.min(length, frames - at);
+    const part = tokens.slice(at * width, (at + count) * width);
+    pieces.push({ startFrame: startFrame + at, frames: count, tokens: part });
+  }
+  return pieces;
 }
