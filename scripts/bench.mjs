@@ -7,14 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 const root = resolve(import.meta.dirname, '..');
-const { values: options } = parseArgs({
-  options: {
-    image: { type: 'string', default: join(root, 'clients/web/samples/portrait.jpg') },
-    audio: { type: 'string', default: join(root, 'clients/web/samples/speech.wav') },
-    sessions: { type: 'string', default: '4' },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
+const options = readOptions({
+  image: { type: 'string', default: join(root, 'clients/web/samples/portrait.jpg') },
+  audio: { type: 'string', default: join(root, 'clients/web/samples/speech.wav') },
+  sessions: { type: 'string', default: '4' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
 });
 if (options.help) {
   console.log(`npm run bench [-- --image FILE --audio FILE --sessions 4 --json]
@@ -39,6 +37,17 @@ const hint = { contentType: '', fileName: options.audio, sampleRate: 24000 };
 const stages = await measureStages();
 const whole = await measureService();
 report(stages, whole);
+
+function readOptions(known) {
+  try {
+    const { values } = parseArgs({ options: known });
+    if (!(Number(values.sessions) >= 2)) throw new Error(`--sessions ${values.sessions}: a whole number from 2 on.`);
+    return values;
+  } catch (error) {
+    console.error(`bench: ${error.message} See npm run bench -- --help`);
+    process.exit(2);
+  }
+}
 
 /** Runs the stages one after another in this thread, so that the process's CPU time is the stage's. */
 async function measureStages() {

@@ -63,7 +63,7 @@ async function main(): Promise<void> {
     },
     registry,
     maxSessions: config.maxSessions,
-    inferenceWorkers: config.inferenceWorkers,
+    inferenceWorkers: engine.workers,
   };
   logger.info({ ...engine.description, port, url: `http://localhost:${port}/` }, 'ready');
 

@@ -36,6 +36,11 @@ export class WorkerEngine implements AvatarEngine {
     return new WorkerEngine(options, threads);
   }
 
+  /** Inference threads, one per slot whether it is alive or being replaced. */
+  get workers(): number {
+    return this.#threads.length;
+  }
+
   get ready(): boolean {
     return !this.#closed && this.#threads.some((thread) => thread.alive);
   }
