@@ -69,7 +69,7 @@ class Graph:
 
     def column(self, x, inputs, outputs, scale=None):
         """`[B, inputs, 1]` through a linear layer. The weights stand on the left: each of the batch is a product of
-        its own then, so that its rounding does not depend on what else is in the batch."""
+        its own then, whose rounding cannot depend on what else is in the batch."""
         return self("MatMul", weights(outputs, inputs, scale=scale), x)
 
     def half(self, x, name):
