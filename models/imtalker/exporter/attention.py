@@ -63,18 +63,19 @@ MANY_PAIRS = 2**22
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Softmax attention; the scale is already in the query.
 
-    query `[B, heads, N, c]`, key `[B, heads, c, M]`, value `[B, heads, M, c]` -> rows `[B, N, heads * c]` and the mean
-    attention of the heads `[B, N, M]`.
+    query `[B, heads, N, c]`, key `[B, heads, c, M]`, value `[B, heads, M, c]` -> rows `[B, N, heads * c]` and the
+    attention of all heads together `[B, N, M]`.
     """
     if int(query.shape[2]) * int(key.shape[3]) < MANY_PAIRS:
         attention = (query @ key).softmax(-1)
-        return join_heads(attention @ value), attention.mean(1)
-    total, rows = 0, []
+        return join_heads(attention @ value), attention.sum(1)
+    total, rows = None, []
     for head_query, head_key, head_value in zip(query.split(1, 1), key.split(1, 1), value.split(1, 1)):
         attention = (head_query @ head_key).softmax(-1)
         rows.append(attention @ head_value)
-        total = total + attention[:, 0]
-    return join_heads(torch.cat(rows, 1)), total / len(rows)
+        # The axis of one head stays until the end: taking it off here would copy every head's attention.
+        total = attention if total is None else total + attention
+    return join_heads(torch.cat(rows, 1)), total.squeeze(1)
 
 
 class SourceKeys(nn.Module):
@@ -102,7 +103,7 @@ class CrossAttentionToSource(nn.Module):
         self.out = published.proj
 
     def forward(self, motion_map: torch.Tensor, key: torch.Tensor, value: torch.Tensor):
-        """-> aligned features `[B, C, s, s]` and the mean attention `[B, s*s, s*s]`."""
+        """-> aligned features `[B, C, s, s]` and the attention of all heads together `[B, s*s, s*s]`."""
         query = split_heads(self.query(to_rows(motion_map)), self.heads)
         rows, attention = attend(query, key, value)
         return to_map(self.out(rows), int(motion_map.shape[-1])), attention
@@ -125,13 +126,13 @@ class GlobalSelfAttention(nn.Module):
         self.ffn_norm = published.norm_ffn
         self.ffn = published.mlp
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        rows = to_rows(x)
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """`[B, side*side, C]` -> the same shape."""
         query = split_heads(self.query(normalise(rows + self.query_position, self.norm)), self.heads)
         key = split_heads(self.key(normalise(rows + self.key_position, self.norm)), self.heads)
         value = split_heads(self.value(normalise(rows, self.norm)), self.heads)
         rows = rows + self.out(attend(query, key.transpose(-1, -2), value)[0])
-        return to_map(rows + self.ffn(self.ffn_norm(rows)), int(x.shape[-1]))
+        return rows + self.ffn(self.ffn_norm(rows))
 
 
 class WindowSelfAttention(nn.Module):
@@ -140,12 +141,13 @@ class WindowSelfAttention(nn.Module):
     def __init__(self, published: nn.Module):
         super().__init__()
         attention = published.attn
-        self.side, width = published.input_resolution
-        assert self.side == width and self.side % published.window_size == 0
-        self.window, self.shift = published.window_size, published.shift_size
+        height, width = published.input_resolution
+        order = window_order(height, width, published.window_size, published.shift_size)
+        self.register_buffer("order", order)
+        self.register_buffer("back", order.argsort().int())
+        self.cells = published.window_size**2
         self.heads = attention.num_heads
         self.norm = published.norm_q
-        self.channels = attention.q.out_features
         # One product for query, key and value: all three see the same normalised rows.
         parts = (
             folded_linear(attention.q, published.norm_q, attention.scale),
@@ -155,47 +157,46 @@ class WindowSelfAttention(nn.Module):
         self.projection = nn.Linear(parts[0].in_features, 3 * parts[0].out_features)
         self.projection.weight.data = torch.cat([part.weight.data for part in parts])
         self.projection.bias.data = torch.cat([part.bias.data for part in parts])
-        cells = self.window**2
         bias = attention.relative_position_bias_table.data[attention.relative_position_index.flatten()]
-        self.register_buffer("bias", bias.view(1, cells, cells, self.heads).permute(0, 3, 1, 2).contiguous())
+        self.register_buffer("bias", bias.view(1, self.cells, self.cells, self.heads).permute(0, 3, 1, 2).contiguous())
         # [windows, 1, cells, cells]: -100 between cells that only the shift brought together.
-        self.register_buffer("mask", published.attn_mask.unsqueeze(1) if self.shift else None)
+        self.register_buffer("mask", published.attn_mask.unsqueeze(1) if published.shift_size else None)
         self.out = attention.proj
         self.ffn_norm = published.norm_ffn
         self.ffn = published.mlp
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        rows = to_rows(x)
-        windows = self._partition(self._roll(normalise(rows, self.norm), -self.shift))
-        parts = self.projection(windows).split(self.channels, -1)
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """`[B, side*side, C]` -> the same shape."""
+        count, channels = fixed_sizes(rows)
+        windows = normalise(rows, self.norm).index_select(1, self.order)
+        windows = windows.reshape(-1, count // self.cells, self.cells, channels)
+        parts = self.projection(windows).split(channels, -1)
         query, key, value = (split_heads(part, self.heads) for part in parts)
         scores = query @ key.transpose(-1, -2) + self.bias
         if self.mask is not None:
             scores = scores + self.mask
-        attended = self.out(join_heads(scores.softmax(-1) @ value))
-        rows = rows + self._roll(self._merge(attended), self.shift)
-        return to_map(rows + self.ffn(self.ffn_norm(rows)), self.side)
-
-    def _roll(self, rows: torch.Tensor, by: int) -> torch.Tensor:
-        if by == 0:
-            return rows
-        grid = rows.reshape(-1, self.side, self.side, self.channels).roll((by, by), (1, 2))
-        return grid.reshape(-1, self.side**2, self.channels)
-
-    def _partition(self, rows: torch.Tensor) -> torch.Tensor:
-        """`[B, side*side, C]` -> `[B, windows, window*window, C]`."""
-        count, window = self.side // self.window, self.window
-        grid = rows.reshape(-1, count, window, count, window, self.channels).transpose(2, 3)
-        return grid.reshape(-1, count**2, window**2, self.channels)
-
-    def _merge(self, windows: torch.Tensor) -> torch.Tensor:
-        """`_partition` undone."""
-        count, window = self.side // self.window, self.window
-        grid = windows.reshape(-1, count, count, window, window, self.channels).transpose(2, 3)
-        return grid.reshape(-1, self.side**2, self.channels)
+        attended = self.out(join_heads(scores.softmax(-1) @ value)).reshape(-1, count, channels)
+        rows = rows + attended.index_select(1, self.back)
+        return rows + self.ffn(self.ffn_norm(rows))
 
 
-def self_attention(published: nn.Module) -> nn.Sequential:
+def window_order(height: int, width: int, window: int, shift: int) -> torch.Tensor:
+    """Which cell of a map of rows stands where once it is cut into windows, shifted by `shift`: `[height * width]`.
+
+    One look-up along this list replaces the published roll and partition, which copy the map five times.
+    """
+    cells = torch.arange(height * width).reshape(height, width).roll((-shift, -shift), (0, 1))
+    return cells.reshape(height // window, window, width // window, window).transpose(1, 2).flatten().int()
+
+
+class SelfAttention(nn.Module):
     """The rewritten form of one published self-attention level."""
-    blocks = (WindowSelfAttention if hasattr(b, "window_size") else GlobalSelfAttention for b in published.blocks)
-    return nn.Sequential(*(block(b) for block, b in zip(blocks, published.blocks)))
+
+    def __init__(self, published: nn.Module):
+        super().__init__()
+        blocks = (WindowSelfAttention if hasattr(b, "window_size") else GlobalSelfAttention for b in published.blocks)
+        self.blocks = nn.Sequential(*(block(b) for block, b in zip(blocks, published.blocks)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """`[B, C, s, s]` -> the same shape."""
+        return to_map(self.blocks(to_rows(x)), int(x.shape[-1]))

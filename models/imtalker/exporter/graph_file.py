@@ -35,21 +35,56 @@ def write_graph(
     onnx.save(model, path)
 
 
-def to_half(path: Path, keep: tuple[str, ...] = ()) -> None:
-    """Turns a graph's weights and arithmetic into fp16, in place; its inputs and outputs stay fp32.
+def to_half(path: Path, keep: tuple[str, ...] = (), half_inputs: tuple[str, ...] = ()) -> None:
+    """Turns a graph's weights and arithmetic into fp16, in place; its inputs and outputs stay as they are.
 
-    keep: names of submodules that stay fp32.
+    keep: names of submodules that stay fp32. half_inputs: inputs that become fp16 as well.
     """
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     model = onnx.load(path)
     kept = [node.name for node in model.graph.node if node.name.startswith(tuple(f"/{name}/" for name in keep))]
+    ends = [value.name for value in (*model.graph.input, *model.graph.output) if value.name not in half_inputs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = convert_float_to_float16(
-            model, keep_io_types=True, op_block_list=DEFAULT_OP_BLOCK_LIST, node_block_list=kept
+            model, keep_io_types=ends, op_block_list=DEFAULT_OP_BLOCK_LIST, node_block_list=kept
         )
+    _join_kept(model.graph)
+    OnnxModel(model).topological_sort()
+    onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
+
+
+def _join_kept(graph: onnx.GraphProto) -> None:
+    """Lets operators that stay fp32 hand their values on as they are.
+
+    The converter casts every single one's inputs up and outputs down again, so that values between two of them are
+    rounded to fp16: what was kept for its digits would lose them.
+    """
+
+    def casts(node: onnx.NodeProto, to: int) -> bool:
+        return node.op_type == "Cast" and node.attribute[0].i == to
+
+    before_rounding = {node.output[0]: node.input[0] for node in graph.node if casts(node, onnx.TensorProto.FLOAT16)}
+    whole = {
+        node.output[0]: before_rounding[node.input[0]]
+        for node in graph.node
+        if casts(node, onnx.TensorProto.FLOAT) and node.input[0] in before_rounding
+    }
+    ends = {value.name for value in graph.output}
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if name in whole:
+                node.input[index] = whole[name]
+    while True:
+        used = {name for node in graph.node for name in node.input} | ends
+        unused = [node for node in graph.node if node.op_type == "Cast" and node.output[0] not in used]
+        if not unused:
+            return
+        for node in unused:
+            graph.node.remove(node)
 
 
 class Graph:

@@ -20,7 +20,13 @@ class MotionGenerator(nn.Module):
         self.pose = generator.pose_projection
         self.gaze = generator.gaze_projection
         self.time = transformer.t_embedder
-        self.into = transformer.x_embedder
+        # Its input is [motion_ref, token] for every frame: motion_ref's share of the product is the same for all.
+        tokens = transformer.opt.dim_motion
+        into = transformer.x_embedder.proj
+        self.into_ref = nn.Linear(tokens, into.out_features, bias=False)
+        self.into_ref.weight.data = into.weight.data[:, :tokens]
+        self.into = nn.Linear(tokens, into.out_features)
+        self.into.weight.data, self.into.bias.data = into.weight.data[:, tokens:], into.bias.data
         self.position = transformer.pos_embed
         self.condition = transformer.c_embedder
         self.blocks = nn.ModuleList(Block(block) for block in transformer.blocks)
@@ -37,9 +43,7 @@ class MotionGenerator(nn.Module):
         prev_style = present(self.pose, prev_pose) + present(self.gaze, prev_gaze)
         heard = torch.cat([prev_audio + prev_style, audio + style], 1)
         unheard = torch.cat([prev_audio + prev_style, style], 1)
-        tokens = torch.cat([prev_x, x], 1)
-        tokens = torch.cat([motion_ref.unsqueeze(1).expand_as(tokens), tokens], -1)
-        tokens = self.into(tokens) + self.position
+        tokens = self.into(torch.cat([prev_x, x], 1)) + self.into_ref(motion_ref).unsqueeze(1) + self.position
 
         # The first half of the batch hears silence in the current window, the second half the speech.
         tokens = torch.cat([tokens, tokens], 0)

@@ -63,7 +63,10 @@ class StyledConvolution(nn.Module):
         convolution = published.conv
         weight = convolution.weight.data[0] * convolution.scale
         self.style = equal_linear(convolution.modulation)
-        self.register_buffer("energy", weight.square().sum((2, 3)))
+        # The gain behind the activation is positive: worked into demodulation and bias, it costs no pass of its own.
+        gain = published.activate.scale
+        self.register_buffer("energy", weight.square().sum((2, 3)) / gain**2)
+        self.epsilon = 1e-8 / gain**2
         self.upsample = convolution.upsample
         self.register_buffer("weight", weight.transpose(0, 1).contiguous() if self.upsample else weight)
         if self.upsample:
@@ -73,8 +76,8 @@ class StyledConvolution(nn.Module):
             assert before == after
             self.blur_padding = before
         self.padding = convolution.padding
-        self.register_buffer("bias", published.activate.bias.data)
-        self.slope, self.gain = published.activate.negative_slope, published.activate.scale
+        self.register_buffer("bias", published.activate.bias.data * gain)
+        self.slope = published.activate.negative_slope
 
     def forward(self, x: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         style = self.style(tokens)
@@ -84,8 +87,8 @@ class StyledConvolution(nn.Module):
             x = F.conv2d(x, self.blur, padding=self.blur_padding, groups=self.blur.shape[0])
         else:
             x = F.conv2d(x, self.weight, padding=self.padding)
-        demodulation = torch.rsqrt(F.linear(style.square(), self.energy) + 1e-8)
-        return F.leaky_relu(x * demodulation[:, :, None, None] + self.bias, self.slope) * self.gain
+        demodulation = torch.rsqrt(F.linear(style.square(), self.energy) + self.epsilon)
+        return F.leaky_relu(x * demodulation[:, :, None, None] + self.bias, self.slope)
 
 
 class MotionMaps(nn.Module):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .attention import CrossAttentionToSource, fixed_sizes, self_attention, to_map
+from .attention import CrossAttentionToSource, SelfAttention, fixed_sizes, to_map
 from .motion_maps import AdaptedMotion, MotionMaps
 
 # RGB 0..1 to limited-range BT.601 (ITU-R BT.601-7, section 2.5.3), rows Y, U, V and their offsets.
@@ -48,7 +48,7 @@ class ToI420(nn.Module):
 class Renderer(nn.Module):
     """Computes what the published adapt, latent_token_decoder and decode compute for a frame, for B frames at once.
 
-    Every identity tensor's first axis is 1 (one session's frames) or B (each frame of its own session).
+    Every identity tensor is `[S, ...]`, a row per session of the run; frame b belongs to row source_index[b].
     """
 
     def __init__(self, published: nn.Module, sample_weight: float):
@@ -61,42 +61,49 @@ class Renderer(nn.Module):
         synthesis = published.frame_decoder
         self.up = synthesis.upconv_blocks
         self.merge = synthesis.resblocks
-        self.attention = nn.ModuleList(self_attention(block) for block in synthesis.transformer_blocks)
+        self.attention = nn.ModuleList(SelfAttention(block) for block in synthesis.transformer_blocks)
         self.to_rgb = synthesis.final_conv
         self.to_i420 = ToI420()
 
-    def forward(self, motion: torch.Tensor, *identity: torch.Tensor) -> torch.Tensor:
-        return self.to_i420(self.rgb(motion, *identity))
+    def forward(self, motion: torch.Tensor, source_index: torch.Tensor, *identity: torch.Tensor) -> torch.Tensor:
+        return self.to_i420(self.rgb(motion, source_index, *identity))
 
-    def rgb(self, motion: torch.Tensor, *identity: torch.Tensor) -> torch.Tensor:
-        """`[B, D]` -> RGB 0..1 `[B, 3, 2 * side, 2 * side]`."""
-        aligned = self.align(motion, *identity)[0]
+    def rgb(self, motion: torch.Tensor, source_index: torch.Tensor, *identity: torch.Tensor) -> torch.Tensor:
+        """`[B, D]` and `[B]` -> RGB 0..1 `[B, 3, 2 * side, 2 * side]`."""
+        aligned = self.align(motion, source_index, *identity)
         x = aligned[0]
         for index, (up, merge, attention) in enumerate(zip(self.up, self.merge, self.attention)):
             x = attention(merge(torch.cat([up(x), aligned[index + 1]], 1)))
         return self.to_rgb(x)
 
-    def align(self, motion: torch.Tensor, identity_bias: torch.Tensor, *tensors: torch.Tensor):
-        """-> the source's features moved to the frame's pose, coarse to fine, and the chosen cells `[B, N]`."""
+    def align(
+        self, motion: torch.Tensor, source_index: torch.Tensor, identity_bias: torch.Tensor, *tensors: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """-> the source's features moved to the frame's pose, coarse to fine."""
         pairs = 2 * len(self.levels)
-        maps = self.maps(self.adapt(motion, identity_bias))
+        maps = self.maps(self.adapt(motion, identity_bias.index_select(0, source_index)))
         aligned, attention = [], None
         for cross, motion_map, key, value in zip(self.cross, maps, tensors[0:pairs:2], tensors[1:pairs:2]):
+            # A row per frame: plain batches of matrices, which one strided product takes.
+            key, value = (rows.index_select(0, source_index) for rows in (key, value))
             features, attention = cross(motion_map, key, value)
             aligned.append(features)
+        # The greatest of the heads' sum is the greatest of their mean.
         chosen = attention.argmax(-1)
         for pooled, ratio in zip(tensors[pairs:], self.ratios):
-            aligned.append(resample(pooled, chosen, self.levels[-1], ratio))
-        return aligned, chosen
+            aligned.append(resample(pooled, source_index, chosen, self.levels[-1], ratio))
+        return aligned
 
 
-def resample(pooled: torch.Tensor, chosen: torch.Tensor, side: int, ratio: int) -> torch.Tensor:
+def resample(
+    pooled: torch.Tensor, source_index: torch.Tensor, chosen: torch.Tensor, side: int, ratio: int
+) -> torch.Tensor:
     """Every cell of the frame takes the mean of its best-attended source cell.
 
-    pooled `[1 or B, side*side, C]`, chosen `[B, side*side]` -> `[B, C, side*ratio, side*ratio]`. The published
-    resampler reads ratio^2 values for every fine pixel and averages them; averaging them beforehand is the same.
+    pooled `[S, side*side, C]`, source_index `[B]`, chosen `[B, side*side]` -> `[B, C, side*ratio, side*ratio]`. The
+    published resampler reads ratio^2 values for every fine pixel and averages them; averaging them beforehand is the
+    same. Of the pooled maps only the chosen rows are read.
     """
-    sessions = torch.arange(chosen.shape[0], device=chosen.device).clamp(max=pooled.shape[0] - 1)
     cells, channels = fixed_sizes(pooled)
-    rows = pooled.reshape(-1, channels)[chosen + sessions[:, None] * cells]
+    rows = pooled.reshape(-1, channels)[chosen + source_index.long()[:, None] * cells]
     return F.interpolate(to_map(rows, side), scale_factor=float(ratio), mode="nearest")
