@@ -103,7 +103,12 @@ function reportLibraries({ libraries, added, searched }, cuda, withDriver) {
   for (const { name, path } of shown) {
     const { title, driver, required } = describe(name);
     const version = path && versionOf(path);
-    const absent = driver && !withDriver ? 'comes with the GPU' : required ? 'MISSING' : 'not found (not needed)';
+    const absent =
+      driver && !withDriver
+        ? 'comes with the GPU'
+        : required
+          ? 'MISSING'
+          : `not found (${title === 'TensorRT' ? 'for DEVICE=tensorrt only' : 'not needed'})`;
     console.log(
       `  ${title.padEnd(16)}${name.padEnd(20)}${path ? `${path}${version ? `  (${version})` : ''}` : absent}`,
     );

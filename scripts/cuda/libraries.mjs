@@ -1,14 +1,14 @@
 // Which shared libraries the CUDA provider needs, where they are, and where to get those that are missing.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** The CUDA release in the names of NVIDIA's apt packages: one that the known providers run with. */
 const APT_RELEASE = { 12: '12-8', 13: '13-0' };
 
 /**
  * What is known of each library, by the name before `.so`. `apt` and `pypi` take the CUDA major version; `apt` names
- * are those of NVIDIA's own repository. A library that is not `required` serves operators that no pack has so far.
+ * are those of NVIDIA's own repository. What is not `required` serves operators that no pack has so far, or TensorRT.
  */
 const CATALOGUE = {
   libcuda: { title: 'NVIDIA driver', driver: true, required: true },
@@ -48,7 +48,18 @@ const CATALOGUE = {
     pypi: { 12: 'nvidia-cufft-cu12', 13: 'nvidia-cufft' },
     required: false,
   },
-  libnvinfer: { title: 'TensorRT', required: false },
+  libnvinfer: {
+    title: 'TensorRT',
+    apt: () => 'libnvinfer10',
+    pypi: { 12: 'tensorrt-cu12-libs', 13: 'tensorrt-cu13-libs' },
+    required: false,
+  },
+  libnvonnxparser: {
+    title: 'TensorRT',
+    apt: () => 'libnvonnxparsers10',
+    pypi: { 12: 'tensorrt-cu12-libs', 13: 'tensorrt-cu13-libs' },
+    required: false,
+  },
 };
 CATALOGUE.libcublasLt = CATALOGUE.libcublas;
 
@@ -57,8 +68,8 @@ CATALOGUE.libcublasLt = CATALOGUE.libcublas;
  * provider of its own.
  */
 const OPENED_AT_RUN_TIME = {
-  12: ['libcudnn.so.9', 'libnvrtc.so.12', 'libcufft.so.11', 'libnvinfer.so.10'],
-  13: ['libcudnn.so.9', 'libnvrtc.so.13', 'libcufft.so.12', 'libnvinfer.so.10'],
+  12: ['libcudnn.so.9', 'libnvrtc.so.12', 'libcufft.so.11', 'libnvinfer.so.10', 'libnvonnxparser.so.10'],
+  13: ['libcudnn.so.9', 'libnvrtc.so.13', 'libcufft.so.12', 'libnvinfer.so.10', 'libnvonnxparser.so.10'],
 };
 
 /** `libcudart.so.13` -> `libcudart`. */
@@ -124,8 +135,8 @@ export function versionOf(path) {
   const inName = /\.so\.(\d+\.\d[\d.]*)$/.exec(basename(realpathSync(path)));
   if (inName) return inName[1];
   const packages = Object.values(CATALOGUE[stem(basename(path))]?.pypi ?? {}).map((name) => name.replaceAll('-', '_'));
-  const site = dirname(dirname(dirname(dirname(path))));
-  for (const entry of existsSync(site) ? readdirSync(site) : []) {
+  const site = /^.*?-packages(?=\/)/.exec(path)?.[0];
+  for (const entry of site ? readdirSync(site) : []) {
     const match = /^(.+)-([^-]+)\.dist-info$/.exec(entry);
     if (match && packages.includes(match[1])) return match[2];
   }
@@ -138,7 +149,8 @@ function likelyFolders(cuda) {
   const sites = python.status === 0 ? JSON.parse(python.stdout).filter((path) => path.endsWith('-packages')) : [];
   const wheels = sites.flatMap((site) => {
     const nvidia = join(site, 'nvidia');
-    return existsSync(nvidia) ? readdirSync(nvidia).map((name) => join(nvidia, name, 'lib')) : [];
+    const parts = existsSync(nvidia) ? readdirSync(nvidia).map((name) => join(nvidia, name, 'lib')) : [];
+    return [...parts, join(site, 'tensorrt_libs')];
   });
   const toolkits = readdirSync('/usr/local')
     .filter((name) => name === 'cuda' || name.startsWith(`cuda-${cuda}`))

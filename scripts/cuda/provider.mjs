@@ -17,7 +17,7 @@ import { join, resolve } from 'node:path';
 import { cudaMajorOf } from './libraries.mjs';
 
 const CUDA_PROVIDER = 'libonnxruntime_providers_cuda.so';
-/** The bridge between the runtime and its providers; and TensorRT's, which the service does not use. */
+/** The bridge between the runtime and its providers; and TensorRT's, for DEVICE=tensorrt. */
 const REQUIRED = ['libonnxruntime_providers_shared.so', CUDA_PROVIDER];
 const OPTIONAL = ['libonnxruntime_providers_tensorrt.so'];
 

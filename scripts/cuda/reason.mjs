@@ -20,7 +20,11 @@ const REASONS = [
   [/CUDA failure 209\b|no kernel image/, () => 'this build of ONNX Runtime has no code for this GPU.'],
   [/CUDA failure 2\b|CUDA error out of memory|out of memory/i, () => "the GPU's memory is full: see nvidia-smi."],
   [
-    /CUDA failure (?:802|803)\b/,
+    /CUDA failure 802\b/,
+    () => 'the driver is not ready yet; on machines with NVSwitch the service nvidia-fabricmanager must run.',
+  ],
+  [
+    /CUDA failure 803\b/,
     () => "the driver and its libraries are of different versions: a restart after the driver's update helps.",
   ],
   [
