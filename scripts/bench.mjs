@@ -51,7 +51,10 @@ function readOptions(known) {
 
 /** Runs the stages one after another in this thread, so that the process's CPU time is the stage's. */
 async function measureStages() {
-  const engine = await LocalEngine.load(await ModelPack.read(join(root, 'models/portrait')), 'cpu');
+  const engine = await LocalEngine.load(await ModelPack.read(join(root, 'models/portrait')), {
+    device: 'cpu',
+    batchFrames: 5,
+  });
   const spent = {};
   const measure = async (stage, work) => {
     const before = process.cpuUsage();
@@ -76,8 +79,8 @@ async function measureStages() {
   windows.finish();
   let frames = 0;
   for (let window = windows.next(); window; window = windows.next()) {
-    const motion = await measure('motion', () => avatar.generateMotion(window));
-    await measure('render', () => avatar.render(motion));
+    const motion = await measure('motion', () => avatar.generateMotion(window, 0));
+    await measure('render', () => avatar.render(motion, 0));
     frames += motion.frames;
   }
   await engine.close();

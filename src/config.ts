@@ -23,8 +23,9 @@ const environmentSchema = z.object({
   HLS_DIR: text.default('hls'),
   MODELS_DIR: text.default('models'),
   MODEL_PACK: text.regex(/^[\w-]+$/, 'must be the name of a folder in MODELS_DIR').default('portrait'),
-  DEVICE: z.enum(['auto', 'cpu', 'cuda'], 'must be auto, cpu or cuda').default('auto'),
+  DEVICE: z.enum(['auto', 'cpu', 'cuda', 'tensorrt'], 'must be auto, cpu, cuda or tensorrt').default('auto'),
   INFERENCE_WORKERS: integer(1, 64).optional(),
+  BATCH_FRAMES: integer(1, 64).optional(),
   MAX_SESSIONS: integer(1, 10000).default(16),
   MAX_QUEUED_SECONDS: integer(10, 3600).default(300),
   SESSION_IDLE_MINUTES: decimal(0.01, 10080).default(50),
@@ -47,8 +48,11 @@ export interface Config {
   readonly modelsDirectory: string;
   /** Folder of `modelsDirectory` whose model speaks. */
   readonly modelPack: string;
-  readonly device: 'auto' | 'cpu' | 'cuda';
+  readonly device: 'auto' | 'cpu' | 'cuda' | 'tensorrt';
+  /** Threads that run the model where `device` is the CPU. */
   readonly inferenceWorkers: number;
+  /** Frames drawn in one run of the renderer, at most; undefined: what suits the device. */
+  readonly batchFrames: number | undefined;
   readonly maxSessions: number;
   /** Seconds of accepted speech that may wait in one session. */
   readonly maxQueuedSeconds: number;
@@ -83,6 +87,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     modelPack: values.MODEL_PACK,
     device: values.DEVICE,
     inferenceWorkers: values.INFERENCE_WORKERS ?? Math.min(8, availableParallelism()),
+    batchFrames: values.BATCH_FRAMES,
     maxSessions: values.MAX_SESSIONS,
     maxQueuedSeconds: values.MAX_QUEUED_SECONDS,
     sessionIdleMinutes: values.SESSION_IDLE_MINUTES,

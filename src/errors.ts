@@ -23,6 +23,7 @@ export const ERROR_STATUS = {
   session_lagging: 429,
   internal: 500,
   not_ready: 503,
+  gpu_memory_full: 503,
   draining: 503,
 } as const;
 

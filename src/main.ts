@@ -45,6 +45,7 @@ async function main(): Promise<void> {
     packDirectory: join(config.modelsDirectory, config.modelPack),
     device: config.device,
     workers: config.inferenceWorkers,
+    batchFrames: config.batchFrames,
     script: new URL('./inference/worker.js', import.meta.url),
     logger,
   });
@@ -64,6 +65,9 @@ async function main(): Promise<void> {
     registry,
     maxSessions: config.maxSessions,
     inferenceWorkers: engine.workers,
+    get gpus() {
+      return engine.gpus;
+    },
   };
   logger.info({ ...engine.description, port, url: `http://localhost:${port}/` }, 'ready');
 

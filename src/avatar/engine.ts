@@ -41,21 +41,25 @@ export interface Motion {
   readonly tokens: Float32Array;
 }
 
-/** One portrait, brought to life. Calls are made one after another, in the order of the timeline. */
+/**
+ * One portrait, brought to life. Windows come one after another, in the order of the timeline; frames of one window may be
+ * asked for while earlier ones are being drawn. `dueAt` says when the result is needed, in milliseconds since the epoch:
+ * what is most urgent is done first.
+ */
 export interface Avatar {
   /** What was assumed about the portrait, in words for the caller. */
   readonly warnings: readonly string[];
   /** Motion of the frames that this window makes final: `frames - overlapFrames` of them. */
-  generateMotion(window: MotionWindow): Promise<Motion>;
+  generateMotion(window: MotionWindow, dueAt: number): Promise<Motion>;
   /** I420 frames, back to back, `frames * width * height * 3 / 2` bytes. */
-  render(motion: Motion): Promise<Uint8Array>;
+  render(motion: Motion, dueAt: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
 /** What the rest of the service needs to know about the model that speaks. */
 export interface EngineDescription {
   readonly pack: string;
-  readonly device: 'cpu' | 'cuda';
+  readonly device: 'cpu' | 'cuda' | 'tensorrt';
   /** Why this device: asked for, or what `auto` found. */
   readonly deviceReason: string;
   readonly fps: number;
@@ -63,11 +67,23 @@ export interface EngineDescription {
   readonly height: number;
   /** Frames of sound before a window that the audio encoder wants to hear. */
   readonly contextFrames: number;
+  /** Frames that one run of the renderer draws at most. */
+  readonly batchFrames: number;
+}
+
+/** What a model has of a GPU, memory in MiB. */
+export interface GpuUse {
+  readonly name: string;
+  readonly totalMib: number;
+  /** Taken by the model and by what its largest run needs. */
+  readonly modelMib: number;
+  /** Taken by each further session, as measured when the model was loaded. */
+  readonly sessionMib: number;
 }
 
 /**
- * Gives portraits a voice. There are two: one that runs the graphs where it stands (`LocalEngine`, inside a worker
- * thread), and one that hands the calls to such threads (`WorkerEngine`).
+ * Gives portraits a voice. There are two: one that runs the graphs where it stands (`LocalEngine`, inside a worker),
+ * and one that hands the calls to such workers (`WorkerEngine`).
  */
 export interface AvatarEngine {
   readonly description: EngineDescription;

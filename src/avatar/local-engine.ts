@@ -1,6 +1,8 @@
 import { AppError } from '../errors.js';
+import { InferenceQueue, type Station } from '../inference/inference-queue.js';
 import type { ModelPack } from '../inference/model-pack.js';
 import { type Device, OnnxModel } from '../inference/onnx-model.js';
+import { AudioEncoder } from './audio-encoder.js';
 import { cropToFace, type SourceImage } from './crop.js';
 import type {
   Avatar,
@@ -12,26 +14,69 @@ import type {
   MotionWindow,
 } from './engine.js';
 import { FaceAnalyser } from './face.js';
+import { FlowSampler } from './flow-sampler.js';
 import { type RgbImage, toPlanes } from './image.js';
-import { MotionGenerator, type MotionModels } from './motion-generator.js';
+import { MotionGenerator } from './motion-generator.js';
+import { MotionStation, type MotionTask } from './motion-station.js';
 import { analysePortrait } from './portrait-analyser/analyser.js';
-import { type IdentityTensors, Renderer } from './renderer.js';
+import { type IdentityTensors, type Pose, Renderer } from './renderer.js';
+import { stack } from './stack.js';
 
-interface Models extends MotionModels {
+/** How long a run that is not full waits for frames of other sessions: a small part of a frame's 40 ms. */
+const BATCH_WAIT_MILLISECONDS = 3;
+
+export interface LocalEngineOptions {
+  readonly device: Device;
+  /** Frames drawn in one run, at most, where the pack's renderer takes several. */
+  readonly batchFrames: number;
+}
+
+interface Models {
   readonly faceAnalyser: FaceAnalyser;
   readonly sourceEncoder: OnnxModel | undefined;
+  readonly audioEncoder: OnnxModel;
+  readonly motionGenerator: OnnxModel;
   readonly renderer: OnnxModel;
 }
 
-/** An engine that runs a model pack's graphs in the calling thread, which is therefore never the one serving HTTP. */
+/**
+ * An engine that runs a model pack's graphs where it stands: in a worker, never in the thread that serves HTTP. The
+ * sessions' calls wait in one queue and are served by deadline, frames and windows of several sessions in one run where
+ * the graphs allow it.
+ */
 export class LocalEngine implements AvatarEngine {
   readonly description: EngineDescription;
   readonly #pack: ModelPack;
   readonly #models: Models;
+  readonly #queue = new InferenceQueue(BATCH_WAIT_MILLISECONDS);
+  readonly #renderer: Renderer;
+  readonly #opening: Station<() => Promise<LocalAvatar>, LocalAvatar> = {
+    sizes: [1],
+    run: async ([open]) => [await open!()],
+  };
+  readonly #motion: MotionStation;
+  readonly #drawing: Station<Pose, Uint8Array>;
+  readonly #avatars = new Set<LocalAvatar>();
 
-  private constructor(pack: ModelPack, models: Models, device: Device) {
+  private constructor(pack: ModelPack, models: Models, { device, batchFrames }: LocalEngineOptions) {
     this.#pack = pack;
     this.#models = models;
+    const renderer = new Renderer(models.renderer);
+    this.#renderer = renderer;
+    this.#drawing = {
+      sizes: renderer.batches ? runSizes(device, batchFrames) : [1],
+      kind: ({ identity }) => (renderer.mixes ? undefined : identity),
+      run: (poses) => renderer.draw(poses),
+      // Sessions that have no frame waiting may send one yet.
+      expectsMore: (poses) => renderer.mixes && new Set(poses.map((pose) => pose.identity)).size < this.#avatars.size,
+    };
+    const sampler = new FlowSampler(models.motionGenerator);
+    this.#motion = new MotionStation(
+      new AudioEncoder(models.audioEncoder, pack.facts.audio.normalisation),
+      sampler,
+      // On a CPU a run of two windows takes as long as two runs, and the first one's frames would wait for the second's.
+      sampler.batches && device !== 'cpu' ? runSizes(device, batchFrames) : [1],
+    );
     this.description = {
       pack: pack.facts.name,
       device,
@@ -40,6 +85,7 @@ export class LocalEngine implements AvatarEngine {
       width: pack.facts.frame.width,
       height: pack.facts.frame.height,
       contextFrames: pack.facts.audio.context_frames,
+      batchFrames: this.#drawing.sizes[this.#drawing.sizes.length - 1]!,
     };
   }
 
@@ -48,9 +94,9 @@ export class LocalEngine implements AvatarEngine {
    * long as any other.
    * @throws Error saying which graph does not fit or does not run.
    */
-  static async load(pack: ModelPack, device: Device): Promise<LocalEngine> {
+  static async load(pack: ModelPack, options: LocalEngineOptions): Promise<LocalEngine> {
     const load = (name: Parameters<ModelPack['graphPath']>[0]) =>
-      OnnxModel.load(pack.graphPath(name), { device, threads: 1 });
+      OnnxModel.load(pack.graphPath(name), { device: options.device, threads: 1 });
     const models: Models = {
       faceAnalyser: await FaceAnalyser.load(
         { detector: pack.graphPath('face_detector'), mesh: pack.graphPath('face_mesh') },
@@ -65,7 +111,7 @@ export class LocalEngine implements AvatarEngine {
     pack.check('audio_encoder', models.audioEncoder);
     pack.check('motion_generator', models.motionGenerator);
     pack.check('renderer', models.renderer);
-    const engine = new LocalEngine(pack, models, device);
+    const engine = new LocalEngine(pack, models, options);
     await engine.#warmUp();
     return engine;
   }
@@ -74,7 +120,17 @@ export class LocalEngine implements AvatarEngine {
     return true;
   }
 
-  async open(portrait: RgbImage, options: AvatarOptions): Promise<Avatar> {
+  open(portrait: RgbImage, options: AvatarOptions): Promise<Avatar> {
+    const open = () => this.#open(portrait, options);
+    return this.#queue.do(this.#opening, open, { dueAt: Date.now(), owner: open });
+  }
+
+  async close(): Promise<void> {
+    const { faceAnalyser, sourceEncoder, audioEncoder, motionGenerator, renderer } = this.#models;
+    for (const model of [renderer, motionGenerator, audioEncoder, sourceEncoder, faceAnalyser]) await model?.close();
+  }
+
+  async #open(portrait: RgbImage, options: AvatarOptions): Promise<LocalAvatar> {
     const { facts } = this.#pack;
     const [face] = await this.#models.faceAnalyser.analyse(portrait);
     if (!face && options.crop) {
@@ -88,77 +144,123 @@ export class LocalEngine implements AvatarEngine {
       crop: options.crop,
       scale: facts.source.crop_scale,
     });
-    const { reference, identity } = await this.#encodeSource(source);
+    const { reference, tensors } = await this.#encodeSource(source);
     const { motion, audio } = facts;
     const sizes = {
       tokens: motion.tokens,
       features: audio.features,
       context: motion.context,
       window: motion.window,
-      normalisation: audio.normalisation,
     };
     const warnings = source.assumed ? ['image: no face was found; one in the centre of the picture is assumed.'] : [];
     const parameters = limitPose(options, motion.pose_limit, warnings);
-    return new LocalAvatar(
+    const avatar: LocalAvatar = new LocalAvatar({
       warnings,
-      new MotionGenerator(this.#models, sizes, parameters, reference),
-      new Renderer(this.#models.renderer, identity),
-    );
+      generator: new MotionGenerator(sizes, parameters, reference),
+      identity: this.#renderer.identity(tensors),
+      queue: this.#queue,
+      motion: this.#motion,
+      drawing: this.#drawing,
+      onClose: () => this.#avatars.delete(avatar),
+    });
+    this.#avatars.add(avatar);
+    return avatar;
   }
 
-  async close(): Promise<void> {
-    const { faceAnalyser, sourceEncoder, audioEncoder, motionGenerator, renderer } = this.#models;
-    for (const model of [renderer, motionGenerator, audioEncoder, sourceEncoder, faceAnalyser]) await model?.close();
-  }
-
-  async #encodeSource(source: SourceImage): Promise<{ reference: Float32Array; identity: IdentityTensors }> {
+  async #encodeSource(source: SourceImage): Promise<{ reference: Float32Array; tensors: IdentityTensors }> {
     const encoder = this.#models.sourceEncoder;
-    const { motion_ref, ...identity } = encoder
+    const { motion_ref, ...tensors } = encoder
       ? await encoder.run({
           image: { data: toPlanes(source.image, 0, 1), dims: [1, 3, source.image.height, source.image.width] },
         })
       : analysePortrait(source);
-    return { reference: motion_ref!.data as Float32Array, identity };
+    return { reference: motion_ref!.data as Float32Array, tensors };
   }
 
-  /** A second of silence on a grey picture, through every graph. */
+  /**
+   * Silence on a grey picture, through every graph and, on a GPU, in runs of every size that will be asked for, the largest
+   * first: kernels are chosen and memory is taken for each, which may take seconds.
+   */
   async #warmUp(): Promise<void> {
     const { size } = this.#pack.facts.source;
+    const { contextFrames, device, fps } = this.description;
     const grey = { width: size, height: size, data: new Uint8Array(size * size * 3).fill(128) };
-    const avatar = await this.open(grey, { crop: false, seed: 0, nfe: 5, cfgScale: 1 });
-    const contextFrames = this.description.contextFrames;
-    const frames = this.#pack.facts.fps;
-    const waveform = new Float32Array(((contextFrames + frames) * 16000) / this.#pack.facts.fps);
-    const motion = await avatar.generateMotion({
-      startFrame: 0,
-      frames,
-      overlapFrames: 0,
-      contextFrames,
-      waveform,
-    });
-    const D = this.#pack.facts.motion.tokens;
-    await avatar.render({ startFrame: 0, frames: 2, tokens: motion.tokens.subarray(0, 2 * D) });
+    const waveform = new Float32Array(((contextFrames + fps) * 16000) / fps);
+    const window = { startFrame: 0, frames: fps, overlapFrames: 0, contextFrames, waveform };
+    const all = device !== 'cpu';
+    const avatar = await this.#open(grey, { crop: false, seed: 0, nfe: 5, cfgScale: 2 });
+    for (const count of all ? [...this.#motion.sizes].reverse() : [1]) {
+      await this.#motion.run(Array.from({ length: count }, () => avatar.task(window)));
+    }
+    const tokens = new Float32Array(this.#pack.facts.motion.tokens);
+    for (const count of all ? [...this.#drawing.sizes].reverse() : [1]) {
+      const poses = Array.from({ length: count }, () => ({
+        tokens,
+        // Each frame of a session of its own: the most that such a run can hold.
+        identity: this.#renderer.mixes ? { ...avatar.identity } : avatar.identity,
+      }));
+      await this.#renderer.draw(poses);
+    }
     await avatar.close();
   }
 }
 
-class LocalAvatar implements Avatar {
-  constructor(
-    readonly warnings: readonly string[],
-    private readonly generator: MotionGenerator,
-    private readonly renderer: Renderer,
-  ) {}
+/** Numbers of items in a run: any on a CPU; on a GPU few, because kernels are chosen anew for each. */
+function runSizes(device: Device, most: number): number[] {
+  const sizes = device === 'cpu' ? Array.from({ length: most }, (_, i) => i + 1) : [];
+  for (let size = 1; sizes[sizes.length - 1] !== most; size *= 2) sizes.push(Math.min(size, most));
+  return sizes;
+}
 
-  generateMotion(window: MotionWindow): Promise<Motion> {
-    return this.generator.generate(window);
+interface LocalAvatarParts {
+  readonly warnings: readonly string[];
+  readonly generator: MotionGenerator;
+  readonly identity: IdentityTensors;
+  readonly queue: InferenceQueue;
+  readonly motion: MotionStation;
+  readonly drawing: Station<Pose, Uint8Array>;
+  onClose(): void;
+}
+
+class LocalAvatar implements Avatar {
+  readonly warnings: readonly string[];
+  readonly identity: IdentityTensors;
+  readonly #parts: LocalAvatarParts;
+
+  constructor(parts: LocalAvatarParts) {
+    this.warnings = parts.warnings;
+    this.identity = parts.identity;
+    this.#parts = parts;
   }
 
-  render(motion: Motion): Promise<Uint8Array> {
-    return this.renderer.render(motion);
+  task(window: MotionWindow): MotionTask {
+    return { generator: this.#parts.generator, window };
+  }
+
+  generateMotion(window: MotionWindow, dueAt: number): Promise<Motion> {
+    const { queue, motion } = this.#parts;
+    const task = this.task(window);
+    return queue.do(motion, task, { dueAt, owner: this });
+  }
+
+  async render({ frames, tokens }: Motion, dueAt: number): Promise<Uint8Array> {
+    const { queue, drawing } = this.#parts;
+    const D = tokens.length / frames;
+    // All by the deadline of the first: frames of one session that are drawn in one run share its identity tensors.
+    const drawn = await Promise.all(
+      Array.from({ length: frames }, (_, i) => {
+        const pose = { tokens: tokens.subarray(i * D, (i + 1) * D), identity: this.identity };
+        return queue.do(drawing, pose, { dueAt, owner: this });
+      }),
+    );
+    const whole = stack(drawn);
+    // A buffer of its own, which may be handed to another thread: one that holds other sessions' frames too may not.
+    return whole.byteLength === whole.buffer.byteLength ? whole : whole.slice();
   }
 
   async close(): Promise<void> {
-    // Tensors are plain arrays: letting go of them is enough.
+    this.#parts.queue.cancel(this);
+    this.#parts.onClose();
   }
 }
 

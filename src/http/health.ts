@@ -1,5 +1,5 @@
 import { Router } from 'express';
-import type { EngineDescription } from '../avatar/engine.js';
+import type { EngineDescription, GpuUse } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
 import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
 
@@ -11,6 +11,8 @@ export interface ServiceHealth {
   readonly registry: SessionRegistry;
   readonly maxSessions: number;
   readonly inferenceWorkers: number;
+  /** The GPUs in use and what is taken of their memory; empty on a CPU. */
+  readonly gpus: readonly GpuUse[];
 }
 
 /** `/health`: can it take sessions? `/health/live`: does the process answer at all? */
@@ -20,9 +22,9 @@ export function healthRoutes(health: () => ServiceHealth): Router {
     response.set('Cache-Control', 'no-store').json({ status: 'alive', uptime_seconds: process.uptime() });
   });
   router.get('/', (_request, response) => {
-    const { engine, ready, registry, maxSessions, inferenceWorkers } = health();
+    const { engine, ready, registry, maxSessions, inferenceWorkers, gpus } = health();
     if (registry.draining) throw shuttingDown();
-    if (!ready) throw new AppError('not_ready', 'The inference threads are being replaced.', { retryAfterSeconds: 2 });
+    if (!ready) throw new AppError('not_ready', 'The inference workers are being replaced.', { retryAfterSeconds: 2 });
     response.set('Cache-Control', 'no-store').json({
       status: 'healthy',
       model_pack: engine.pack,
@@ -30,6 +32,12 @@ export function healthRoutes(health: () => ServiceHealth): Router {
       device_reason: engine.deviceReason,
       frame: { width: engine.width, height: engine.height, fps: engine.fps },
       inference_workers: inferenceWorkers,
+      ...(gpus.length > 0 && {
+        gpus: gpus.map(({ name, totalMib, modelMib, sessionMib }) => ({
+          name,
+          memory_mib: { total: totalMib, model: modelMib, per_session: sessionMib },
+        })),
+      }),
       sessions: { open: registry.busy, max: maxSessions, by_status: registry.countByState() },
       uptime_seconds: process.uptime(),
     });

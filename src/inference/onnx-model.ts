@@ -1,14 +1,15 @@
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 
-export type TensorData = Float32Array | Uint8Array | Int32Array | BigInt64Array;
+/** Half floats are carried as their bits: nobody here computes with them. */
+export type TensorData = Float32Array | Uint8Array | Uint16Array | Int32Array | BigInt64Array;
 
-/** Numbers and their shape. The element type is that of the typed array. */
+/** Numbers and their shape. The element type is that of the typed array; a `Uint16Array` holds half floats. */
 export interface Tensor {
   readonly data: TensorData;
   readonly dims: readonly number[];
 }
 
-type ElementType = 'float32' | 'uint8' | 'int32' | 'int64';
+type ElementType = 'float32' | 'float16' | 'uint8' | 'int32' | 'int64';
 
 /** What a graph says of one of its inputs or outputs. Symbolic dimensions are strings. */
 export interface TensorInfo {
@@ -17,7 +18,15 @@ export interface TensorInfo {
   readonly shape: readonly (number | string)[];
 }
 
-export type Device = 'cpu' | 'cuda';
+/** `tensorrt`: what TensorRT does not take runs on CUDA. */
+export type Device = 'cpu' | 'cuda' | 'tensorrt';
+
+/** Execution providers in the order of preference; what none of them takes runs on the CPU. */
+const PROVIDERS: Record<Device, readonly string[]> = {
+  cpu: ['cpu'],
+  cuda: ['cuda'],
+  tensorrt: ['tensorrt', 'cuda'],
+};
 
 export interface OnnxModelOptions {
   readonly device: Device;
@@ -29,7 +38,7 @@ export interface OnnxModelOptions {
  * One ONNX graph, loaded. This is the only file that knows onnxruntime-node.
  *
  * `run()` blocks the calling thread although it returns a promise (the binding wraps a synchronous call), so it is
- * only ever called in a worker thread, never in the one that serves HTTP.
+ * only ever called in a worker, never in the thread that serves HTTP.
  */
 export class OnnxModel {
   readonly inputs: readonly TensorInfo[];
@@ -46,7 +55,7 @@ export class OnnxModel {
   static async load(path: string, { device, threads }: OnnxModelOptions): Promise<OnnxModel> {
     return new OnnxModel(
       await InferenceSession.create(path, {
-        executionProviders: [device],
+        executionProviders: [...PROVIDERS[device]],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         logSeverityLevel: 3,
@@ -67,8 +76,8 @@ export class OnnxModel {
     }
     const outputs = await this.#session.run(inputs);
     const result: Record<string, Tensor> = {};
-    for (const [name, tensor] of Object.entries(outputs)) {
-      result[name] = { data: tensor.data as TensorData, dims: tensor.dims };
+    for (const [name, { data, dims, type }] of Object.entries(outputs)) {
+      result[name] = { data: type === 'float16' ? bits(data as ArrayBufferView) : (data as TensorData), dims };
     }
     return result;
   }
@@ -88,6 +97,12 @@ function describe(metadata: InferenceSession.ValueMetadata): TensorInfo {
 function elementType(data: TensorData): ElementType {
   if (data instanceof Float32Array) return 'float32';
   if (data instanceof Uint8Array) return 'uint8';
+  if (data instanceof Uint16Array) return 'float16';
   if (data instanceof Int32Array) return 'int32';
   return 'int64';
+}
+
+/** Half floats come as a `Float16Array` where JavaScript has that, as a `Uint16Array` elsewhere. */
+function bits({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint16Array {
+  return new Uint16Array(buffer, byteOffset, byteLength / 2);
 }

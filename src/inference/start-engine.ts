@@ -1,12 +1,16 @@
 import { existsSync } from 'node:fs';
 import type { Logger } from '../log.js';
+import { listGpus } from './gpu.js';
 import type { Device } from './onnx-model.js';
-import { WorkerEngine } from './worker-engine.js';
+import { WorkerEngine, type WorkerPlace } from './worker-engine.js';
 
 export interface EngineStart {
   readonly packDirectory: string;
   readonly device: 'auto' | Device;
+  /** Threads on the CPU; on GPUs there is one process for each. */
   readonly workers: number;
+  /** Frames of one run of the renderer at most; undefined: what suits the device. */
+  readonly batchFrames: number | undefined;
   /** Compiled `inference/worker.js`. */
   readonly script: URL | string;
   readonly logger: Logger;
@@ -14,34 +18,34 @@ export interface EngineStart {
 
 /** What NVIDIA's driver puts there, on Linux and on Windows' Linux. */
 const NVIDIA_DEVICES = ['/dev/nvidiactl', '/dev/nvidia0', '/dev/dxg'];
+/** A GPU is busy with a batch, a CPU with a frame: there a batch only makes the other sessions wait. */
+const BATCH_FRAMES = { cpu: 5, cuda: 16, tensorrt: 16 } as const;
 
 /**
- * Starts the inference threads on the device asked for; `auto` takes CUDA where the model runs on it, else the CPU.
- * @throws Error when the pack is not sound, or `cuda` was asked for and does not run here.
+ * Starts the inference workers on the device asked for; `auto` takes CUDA where the model runs on it, else the CPU.
+ * @throws Error when the pack is not sound, or a device was asked for that does not run here.
  */
-export async function startEngine({
-  packDirectory,
-  device,
-  workers,
-  script,
-  logger,
-}: EngineStart): Promise<WorkerEngine> {
-  const start = (chosen: Device, deviceReason: string) =>
+export async function startEngine({ device, workers, batchFrames, ...rest }: EngineStart): Promise<WorkerEngine> {
+  const start = async (chosen: Device, deviceReason: string) =>
     WorkerEngine.start({
-      packDirectory,
+      ...rest,
       device: chosen,
-      // One thread per GPU: several would only queue for it.
-      workers: chosen === 'cuda' ? 1 : workers,
       deviceReason,
-      script,
-      logger,
+      batchFrames: batchFrames ?? BATCH_FRAMES[chosen],
+      places: chosen === 'cpu' ? Array.from({ length: workers }, () => ({ kind: 'thread' })) : await gpuPlaces(),
     });
   if (device !== 'auto') return start(device, `DEVICE=${device}`);
   if (!NVIDIA_DEVICES.some((path) => existsSync(path))) return start('cpu', 'DEVICE=auto: no NVIDIA GPU was found');
   try {
     return await start('cuda', 'DEVICE=auto: the model runs on CUDA here');
   } catch (error) {
-    logger.warn({ err: error }, 'CUDA is not usable, taking the CPU');
+    rest.logger.warn({ err: error }, 'CUDA is not usable, taking the CPU');
     return start('cpu', 'DEVICE=auto: CUDA is not usable here; the log says why');
   }
+}
+
+/** One worker per GPU: several would only queue for it. */
+async function gpuPlaces(): Promise<WorkerPlace[]> {
+  const gpus = await listGpus();
+  return gpus.length > 0 ? gpus.map((gpu) => ({ kind: 'process', gpu })) : [{ kind: 'process' }];
 }

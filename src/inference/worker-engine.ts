@@ -1,65 +1,93 @@
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type TransferListItem, Worker } from 'node:worker_threads';
-import type { Avatar, AvatarEngine, AvatarOptions, EngineDescription, Motion, MotionWindow } from '../avatar/engine.js';
+import type { TransferListItem } from 'node:worker_threads';
+import type {
+  Avatar,
+  AvatarEngine,
+  AvatarOptions,
+  EngineDescription,
+  GpuUse,
+  Motion,
+  MotionWindow,
+} from '../avatar/engine.js';
 import type { RgbImage } from '../avatar/image.js';
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
+import { freeMemory, type Gpu } from './gpu.js';
+import { startProcess, startThread, type WorkerHost } from './worker-host.js';
 import type { WorkerCall, WorkerFailure, WorkerMessage, WorkerResults, WorkerSetup } from './worker-protocol.js';
+
+/** Where one worker runs. */
+export type WorkerPlace =
+  | { readonly kind: 'thread' }
+  /** @property gpu the only one that the process sees; left out, those that the service sees */
+  | { readonly kind: 'process'; readonly gpu?: Gpu };
 
 export interface WorkerEngineOptions extends WorkerSetup {
   /** Compiled `inference/worker.js`. */
   readonly script: URL | string;
-  readonly workers: number;
+  /** One worker each. */
+  readonly places: readonly WorkerPlace[];
   readonly deviceReason: string;
   readonly logger: Logger;
 }
 
-/** An engine over worker threads. A session stays with the thread that opened it; new ones go to the least busy. */
+/** An engine over workers. A session stays with the worker that opened it; new ones go to the least busy. */
 export class WorkerEngine implements AvatarEngine {
   readonly description: EngineDescription;
   readonly #options: WorkerEngineOptions;
-  readonly #threads: EngineThread[];
+  readonly #workers: EngineWorker[];
   #lastAvatar = 0;
   #closed = false;
 
-  private constructor(options: WorkerEngineOptions, threads: EngineThread[]) {
+  private constructor(options: WorkerEngineOptions, workers: EngineWorker[]) {
     this.#options = options;
-    this.#threads = threads;
-    this.description = { ...threads[0]!.description, deviceReason: options.deviceReason };
-    for (const [slot, thread] of threads.entries()) this.#watch(thread, slot);
+    this.#workers = workers;
+    this.description = { ...workers[0]!.description, deviceReason: options.deviceReason };
+    for (const [slot, worker] of workers.entries()) this.#watch(worker, slot);
   }
 
-  /** Starts the threads and waits until each has loaded the pack and warmed it up. @throws Error why one could not. */
+  /** Starts the workers and waits until each has loaded the pack and warmed it up. @throws Error why one could not. */
   static async start(options: WorkerEngineOptions): Promise<WorkerEngine> {
-    const threads = await Promise.all(Array.from({ length: options.workers }, () => EngineThread.start(options)));
-    return new WorkerEngine(options, threads);
+    const starting = await Promise.allSettled(options.places.map((place) => EngineWorker.start(options, place)));
+    const workers = starting.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
+    const failed = starting.find((start) => start.status === 'rejected');
+    if (failed) {
+      await Promise.all(workers.map((worker) => worker.close()));
+      throw failed.reason;
+    }
+    return new WorkerEngine(options, workers);
   }
 
-  /** Inference threads, one per slot whether it is alive or being replaced. */
+  /** Inference workers, one per slot whether it is alive or being replaced. */
   get workers(): number {
-    return this.#threads.length;
+    return this.#workers.length;
   }
 
   get ready(): boolean {
-    return !this.#closed && this.#threads.some((thread) => thread.alive);
+    return !this.#closed && this.#workers.some((worker) => worker.alive);
+  }
+
+  /** The GPUs that the workers run on. */
+  get gpus(): readonly GpuUse[] {
+    return this.#workers.flatMap(({ gpu }) => gpu ?? []);
   }
 
   async open(portrait: RgbImage, options: AvatarOptions): Promise<Avatar> {
-    const candidates = this.#threads.filter((thread) => thread.alive);
+    const candidates = this.#workers.filter((worker) => worker.alive);
     if (this.#closed || candidates.length === 0) {
       throw new AppError('not_ready', 'The model is being loaded; try again shortly.', { retryAfterSeconds: 2 });
     }
-    const thread = candidates.reduce((best, other) => (other.avatars < best.avatars ? other : best));
+    const worker = candidates.reduce((best, other) => (other.avatars < best.avatars ? other : best));
     const avatar = ++this.#lastAvatar;
-    thread.avatars++;
+    worker.avatars++;
     try {
-      const { warnings } = await thread.call({ type: 'open', avatar, portrait, options }, [
+      await worker.admit();
+      const { warnings } = await worker.call({ type: 'open', avatar, portrait, options }, [
         portrait.data.buffer as ArrayBuffer,
       ]);
-      return new ThreadAvatar(thread, avatar, warnings);
+      return new WorkerAvatar(worker, avatar, warnings);
     } catch (error) {
-      thread.avatars--;
+      worker.avatars--;
       throw error;
     }
   }
@@ -67,23 +95,24 @@ export class WorkerEngine implements AvatarEngine {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.all(this.#threads.map((thread) => thread.close()));
+    await Promise.all(this.#workers.map((worker) => worker.close()));
   }
 
-  /** Replaces a thread that died; its sessions are lost, the service is not. */
-  #watch(thread: EngineThread, slot: number): void {
-    thread.exited.then(async (reason) => {
+  /** Replaces a worker that died; its sessions are lost, the service is not. */
+  #watch(worker: EngineWorker, slot: number): void {
+    worker.exited.then(async (reason) => {
       if (this.#closed) return;
       const { logger } = this.#options;
-      logger.error({ err: reason, slot }, 'inference thread died, starting another');
+      logger.error({ err: reason, slot }, 'inference worker died, starting another');
       for (let pause = 1; !this.#closed; pause = Math.min(60, 2 * pause)) {
         try {
-          const replacement = await EngineThread.start(this.#options);
+          const replacement = await EngineWorker.start(this.#options, this.#options.places[slot]!);
           if (this.#closed) return await replacement.close();
-          this.#threads[slot] = replacement;
+          this.#workers[slot] = replacement;
+          logger.info({ slot }, 'inference worker replaced');
           return this.#watch(replacement, slot);
         } catch (err) {
-          logger.error({ err, slot, pause }, 'inference thread could not be replaced, trying again');
+          logger.error({ err, slot, pause }, 'inference worker could not be replaced, trying again');
           await sleep(pause * 1000, undefined, { ref: false });
         }
       }
@@ -91,35 +120,35 @@ export class WorkerEngine implements AvatarEngine {
   }
 }
 
-class ThreadAvatar implements Avatar {
+class WorkerAvatar implements Avatar {
   readonly warnings: readonly string[];
-  readonly #thread: EngineThread;
+  readonly #worker: EngineWorker;
   readonly #avatar: number;
   #closed = false;
 
-  constructor(thread: EngineThread, avatar: number, warnings: readonly string[]) {
-    this.#thread = thread;
+  constructor(worker: EngineWorker, avatar: number, warnings: readonly string[]) {
+    this.#worker = worker;
     this.#avatar = avatar;
     this.warnings = warnings;
   }
 
-  generateMotion(window: MotionWindow): Promise<Motion> {
-    return this.#thread.call({ type: 'generateMotion', avatar: this.#avatar, window }, [
+  generateMotion(window: MotionWindow, dueAt: number): Promise<Motion> {
+    return this.#worker.call({ type: 'generateMotion', avatar: this.#avatar, window, dueAt }, [
       window.waveform.buffer as ArrayBuffer,
     ]);
   }
 
-  render(motion: Motion): Promise<Uint8Array> {
-    return this.#thread.call({ type: 'render', avatar: this.#avatar, motion });
+  render(motion: Motion, dueAt: number): Promise<Uint8Array> {
+    return this.#worker.call({ type: 'render', avatar: this.#avatar, motion, dueAt });
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#thread.avatars--;
-    // A thread that dies takes the avatar with it, which is as good.
-    await this.#thread.call({ type: 'close', avatar: this.#avatar }).catch((error) => {
-      if (this.#thread.alive) throw error;
+    this.#worker.avatars--;
+    // A worker that dies takes the avatar with it, which is as good.
+    await this.#worker.call({ type: 'close', avatar: this.#avatar }).catch((error) => {
+      if (this.#worker.alive) throw error;
     });
   }
 }
@@ -129,75 +158,140 @@ interface Waiting {
   reject(error: AppError): void;
 }
 
-/** One worker thread and the calls it owes an answer. */
-class EngineThread {
+/** One worker and the calls it owes an answer. */
+class EngineWorker {
   readonly description: EngineDescription;
-  /** Settles, with the reason, when the thread is gone. */
-  readonly exited: Promise<unknown>;
+  /** Settles, with the reason, when the worker is gone. */
+  readonly exited: Promise<Error>;
   avatars = 0;
-  readonly #worker: Worker;
+  #gpu: { readonly device: Gpu; readonly use: GpuUse } | undefined;
+  readonly #host: WorkerHost;
   readonly #logger: Logger;
   readonly #waiting = new Map<number, Waiting>();
   #lastCall = 0;
+  #broken: Error | undefined;
   #alive = true;
 
-  private constructor(worker: Worker, description: EngineDescription, logger: Logger) {
-    this.#worker = worker;
+  private constructor(host: WorkerHost, description: EngineDescription, logger: Logger) {
+    this.#host = host;
     this.#logger = logger;
     this.description = description;
-    worker.on('message', (message: WorkerMessage) => this.#receive(message));
-    this.exited = new Promise((resolve) => {
-      worker.once('error', resolve);
-      worker.once('exit', (code) => resolve(new Error(`exit code ${code}`)));
-    }).then((reason) => {
+    this.exited = host.exited.then((reason) => {
       this.#alive = false;
-      const error = new AppError('internal', 'The inference thread of this session died.', { cause: reason });
-      for (const { reject } of this.#waiting.values()) reject(error);
+      const cause = this.#broken ?? reason;
+      for (const { reject } of this.#waiting.values()) reject(this.#lost(cause));
       this.#waiting.clear();
-      return reason;
+      return cause;
     });
   }
 
-  static async start({ script, packDirectory, device, logger }: WorkerEngineOptions): Promise<EngineThread> {
-    const setup: WorkerSetup = { packDirectory, device };
-    const worker = new Worker(script, { workerData: setup });
-    const [message] = (await Promise.race([
-      once(worker, 'message'),
-      once(worker, 'exit').then(([code]) => {
-        throw new Error(`The inference thread exited with code ${code} before it was ready.`);
+  static async start(options: WorkerEngineOptions, place: WorkerPlace): Promise<EngineWorker> {
+    const { script, packDirectory, device, batchFrames, logger } = options;
+    const setup: WorkerSetup = { packDirectory, device, batchFrames };
+    const gpu = place.kind === 'process' ? place.gpu : undefined;
+    const before = gpu && (await freeMemory(gpu));
+    const host =
+      place.kind === 'thread'
+        ? startThread(script, setup)
+        : startProcess(script, setup, gpu ? { CUDA_VISIBLE_DEVICES: gpu.uuid } : {});
+    let worker: EngineWorker | undefined;
+    const message = await Promise.race([
+      new Promise<WorkerMessage>((resolve) => {
+        host.onMessage((received) => (worker ? worker.#receive(received) : resolve(received)));
       }),
-    ])) as [WorkerMessage];
-    if (message.type === 'ready') return new EngineThread(worker, message.description, logger);
-    await worker.terminate();
-    const { reason } = message as Extract<WorkerMessage, { type: 'failed' }>;
-    throw new Error(`The model could not be loaded on ${device}: ${reason}`);
+      host.exited,
+    ]);
+    if (message instanceof Error) {
+      throw new Error(`The inference worker ended before it was ready: ${message.message}.`);
+    }
+    if (message.type !== 'ready') {
+      await host.kill();
+      const reason = 'reason' in message ? message.reason : message.type;
+      throw new Error(`The model could not be loaded on ${device}: ${reason}`);
+    }
+    worker = new EngineWorker(host, message.description, logger);
+    if (gpu) await worker.#measure(gpu, before);
+    return worker;
   }
 
   get alive(): boolean {
-    return this.#alive;
+    return this.#alive && !this.#broken;
+  }
+
+  get gpu(): GpuUse | undefined {
+    return this.#gpu?.use;
+  }
+
+  /** @throws AppError `gpu_memory_full` when what a session takes of the GPU is not free. */
+  async admit(): Promise<void> {
+    if (!this.#gpu) return;
+    const { device, use } = this.#gpu;
+    const free = use.sessionMib > 0 ? await freeMemory(device) : undefined;
+    if (free === undefined || free >= use.sessionMib) return;
+    throw new AppError(
+      'gpu_memory_full',
+      `The GPU has ${free} MiB of memory free and a session takes ${use.sessionMib} MiB. Delete a session or try again later.`,
+      { retryAfterSeconds: 10 },
+    );
   }
 
   call<C extends WorkerCall>(call: C, transfer: TransferListItem[] = []): Promise<WorkerResults[C['type']]> {
-    if (!this.#alive) {
-      return Promise.reject(new AppError('internal', 'The inference thread of this session died.'));
-    }
+    if (!this.alive) return Promise.reject(this.#lost(this.#broken));
     const id = ++this.#lastCall;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-      this.#worker.postMessage({ id, call }, transfer);
+      this.#host.send({ id, call }, transfer);
     });
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    await this.#host.kill();
+  }
+
+  /** Finds out what the model has taken of the GPU, and what a session takes on top: the mean of a few that draw. */
+  async #measure(device: Gpu, before: number | undefined): Promise<void> {
+    const loaded = await freeMemory(device);
+    if (before === undefined || loaded === undefined) {
+      this.#logger.warn({ gpu: device.name }, 'nvidia-smi does not run here: GPU memory is not known');
+      return;
+    }
+    const { width, height } = this.description;
+    const count = 4;
+    const ids = Array.from({ length: count }, (_, i) => -1 - i);
+    for (const avatar of ids) {
+      const portrait = { width, height, data: new Uint8Array(width * height * 3).fill(128) };
+      await this.call({ type: 'open', avatar, portrait, options: { crop: false, seed: 0, nfe: 5, cfgScale: 2 } });
+    }
+    const full = (await freeMemory(device)) ?? loaded;
+    for (const avatar of ids) await this.call({ type: 'close', avatar });
+    this.#gpu = {
+      device,
+      use: {
+        name: device.name,
+        totalMib: device.totalMib,
+        modelMib: before - loaded,
+        sessionMib: Math.max(0, Math.ceil((loaded - full) / count)),
+      },
+    };
   }
 
   #receive(message: WorkerMessage): void {
+    if (message.type === 'broken') {
+      this.#broken = new Error(message.reason);
+      this.#logger.error({ reason: message.reason }, 'the GPU failed');
+    }
     if (message.type !== 'result' && message.type !== 'error') return;
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
     if (message.type === 'result') waiting?.resolve(message.value);
     else waiting?.reject(this.#revive(message.failure));
+  }
+
+  #lost(cause: Error | undefined): AppError {
+    const what = this.#broken ? 'The GPU failed' : 'The inference worker died';
+    return new AppError('internal', `${what} while it drew this session. Start the talk again in a new session.`, {
+      cause,
+    });
   }
 
   #revive({ code, detail, stack }: WorkerFailure): AppError {

@@ -3,17 +3,19 @@ import type { RgbImage } from '../avatar/image.js';
 import type { ErrorCode } from '../errors.js';
 import type { Device } from './onnx-model.js';
 
-/** What a worker thread is started with. */
+/** What a worker is started with. */
 export interface WorkerSetup {
   readonly packDirectory: string;
   readonly device: Device;
+  /** Frames drawn in one run, at most. */
+  readonly batchFrames: number;
 }
 
 /** Calls to a worker. `avatar` is a number the engine chose; it is the same in all calls about one session. */
 export type WorkerCall =
   | { readonly type: 'open'; readonly avatar: number; readonly portrait: RgbImage; readonly options: AvatarOptions }
-  | { readonly type: 'generateMotion'; readonly avatar: number; readonly window: MotionWindow }
-  | { readonly type: 'render'; readonly avatar: number; readonly motion: Motion }
+  | { readonly type: 'generateMotion'; readonly avatar: number; readonly window: MotionWindow; readonly dueAt: number }
+  | { readonly type: 'render'; readonly avatar: number; readonly motion: Motion; readonly dueAt: number }
   | { readonly type: 'close'; readonly avatar: number };
 
 /** What each call answers. */
@@ -29,7 +31,7 @@ export interface WorkerRequest {
   readonly call: WorkerCall;
 }
 
-/** An error on its way between threads, where classes get lost. */
+/** An error on its way between threads or processes, where classes get lost. */
 export interface WorkerFailure {
   readonly code: ErrorCode;
   readonly detail: string;
@@ -41,4 +43,6 @@ export type WorkerMessage =
   | { readonly type: 'ready'; readonly description: EngineDescription }
   | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'result'; readonly id: number; readonly value: WorkerResults[WorkerCall['type']] }
-  | { readonly type: 'error'; readonly id: number; readonly failure: WorkerFailure };
+  | { readonly type: 'error'; readonly id: number; readonly failure: WorkerFailure }
+  /** The device failed under the worker, which ends itself: what it goes on computing could be anything. */
+  | { readonly type: 'broken'; readonly reason: string };

@@ -2,23 +2,40 @@ import { parentPort, type TransferListItem, workerData } from 'node:worker_threa
 import type { Avatar } from '../avatar/engine.js';
 import { LocalEngine } from '../avatar/local-engine.js';
 import { AppError } from '../errors.js';
+import { isDeviceFailure } from './device-failure.js';
 import { ModelPack } from './model-pack.js';
 import type { WorkerCall, WorkerFailure, WorkerMessage, WorkerRequest, WorkerSetup } from './worker-protocol.js';
 
-// Entry of an inference thread: loads the pack, says that it is ready, then serves calls one after another.
+// Entry of an inference worker, a thread or a process: loads the pack, says that it is ready, then serves calls.
 
 const port = parentPort;
-if (!port) throw new Error('inference/worker is a worker thread, not a program.');
+const setup: WorkerSetup = port ? workerData : JSON.parse(process.argv[2] ?? '{}');
+if (!port && !process.send) throw new Error('inference/worker is a worker, not a program.');
 
-const send = (message: WorkerMessage, transfer: TransferListItem[] = []) => port.postMessage(message, transfer);
+function send(message: WorkerMessage, transfer: TransferListItem[] = [], sent: () => void = () => undefined): void {
+  if (port) {
+    port.postMessage(message, transfer);
+    sent();
+  } else process.send!(message, undefined, undefined, sent);
+}
+
+function listen(serve: (request: WorkerRequest) => void): void {
+  if (port) port.on('message', serve);
+  else process.on('message', (message) => serve(message as WorkerRequest));
+}
+
+if (!port) {
+  // A terminal sends these to the whole group, and the service plays out what it has accepted before it ends.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
+  process.once('disconnect', () => process.exit());
+}
+
 const avatars = new Map<number, Avatar>();
 
 try {
-  const { packDirectory, device } = workerData as WorkerSetup;
-  const engine = await LocalEngine.load(await ModelPack.read(packDirectory), device);
-  let last: Promise<void> = Promise.resolve();
-  port.on('message', (request: WorkerRequest) => {
-    last = last.then(() => serve(engine, request));
+  const engine = await LocalEngine.load(await ModelPack.read(setup.packDirectory), setup);
+  listen((request) => {
+    serve(engine, request);
   });
   send({ type: 'ready', description: engine.description });
 } catch (thrown) {
@@ -33,6 +50,9 @@ async function serve(engine: LocalEngine, { id, call }: WorkerRequest): Promise<
     else if (value && 'tokens' in value) transfer.push(value.tokens.buffer as ArrayBuffer);
     send({ type: 'result', id, value }, transfer);
   } catch (thrown) {
+    if (setup.device !== 'cpu' && isDeviceFailure(thrown)) {
+      return send({ type: 'broken', reason: (thrown as Error).message }, [], () => process.exit(1));
+    }
     send({ type: 'error', id, failure: failure(thrown) });
   }
 }
@@ -44,12 +64,12 @@ async function perform(engine: LocalEngine, call: WorkerCall) {
     return { warnings: avatar.warnings };
   }
   const avatar = avatars.get(call.avatar);
-  if (!avatar) throw new Error(`There is no avatar ${call.avatar} in this thread.`);
+  if (!avatar) throw new Error(`There is no avatar ${call.avatar} in this worker.`);
   switch (call.type) {
     case 'generateMotion':
-      return avatar.generateMotion(call.window);
+      return avatar.generateMotion(call.window, call.dueAt);
     case 'render':
-      return avatar.render(call.motion);
+      return avatar.render(call.motion, call.dueAt);
     case 'close':
       avatars.delete(call.avatar);
       await avatar.close();

@@ -115,7 +115,7 @@ export class SessionRegistry {
 
   async #open(id: string, request: NewSession, signal: AbortSignal | undefined): Promise<OpenedSession> {
     const { engine, hlsDirectory, maxQueuedSeconds } = this.#options;
-    const { fps, width, height, contextFrames } = engine.description;
+    const { fps, width, height, contextFrames, batchFrames } = engine.description;
     const logger = this.#options.logger.child({ session: id });
     const undo: (() => unknown)[] = [];
     try {
@@ -142,7 +142,7 @@ export class SessionRegistry {
       // All this took a while.
       if (this.#draining) throw shuttingDown();
       signal?.throwIfAborted();
-      session = new Session({ id, avatar, input, stream, maxQueuedSeconds, logger });
+      session = new Session({ id, avatar, input, stream, framesAhead: batchFrames, maxQueuedSeconds, logger });
       this.#sessions.set(id, session);
       logger.info({ sessions: this.#sessions.size }, 'session opened');
       return { session, warnings: avatar.warnings };

@@ -1,4 +1,4 @@
-import { MODEL_SAMPLE_RATE, SAMPLES_PER_FRAME } from '../audio/audio-chunk-buffer.js';
+import { FRAMES_PER_SECOND, MODEL_SAMPLE_RATE, SAMPLES_PER_FRAME } from '../audio/audio-chunk-buffer.js';
 import type { Avatar, Motion } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
@@ -9,7 +9,7 @@ import type { SpeechFile, SpeechInput } from './speech-input.js';
 /** `waiting_for_audio` and `processing` alternate; `complete` and `error` are final. */
 export type SessionState = 'waiting_for_audio' | 'processing' | 'complete' | 'error';
 
-/** Frames rendered per call: few enough that the sessions of one inference thread take turns quickly. */
+/** Frames rendered per call: few enough that the sessions of one inference worker take turns quickly. */
 const RENDER_BATCH = 5;
 /** Frames that the sound runs ahead of the picture: FFmpeg lets a frame out when it knows the sound around it. */
 const SOUND_LEAD = 5;
@@ -21,6 +21,8 @@ export interface SessionParts {
   readonly avatar: Avatar;
   readonly input: SpeechInput;
   readonly stream: HlsStream;
+  /** Frames to have drawn while earlier ones are being written: what one run of the renderer takes. */
+  readonly framesAhead: number;
   readonly maxQueuedSeconds: number;
   readonly logger: Logger;
 }
@@ -47,6 +49,7 @@ export class Session {
   readonly stream: HlsStream;
   readonly #avatar: Avatar;
   readonly #input: SpeechInput;
+  readonly #callsAhead: number;
   readonly #maxQueuedSeconds: number;
   readonly #logger: Logger;
   readonly #order = new FeedOrder(GAP_SECONDS);
@@ -56,6 +59,8 @@ export class Session {
   /** Everything of the final chunk is in the windows. */
   #inputFinished = false;
   #framesGenerated = 0;
+  /** When frame 0 was due, milliseconds since the epoch, for a viewer who never had to wait. */
+  #playsFrom = 0;
   /** The loop, while it runs. */
   #work: Promise<void> | undefined;
   /** Speech came since the loop last looked. */
@@ -68,6 +73,7 @@ export class Session {
     this.stream = parts.stream;
     this.#avatar = parts.avatar;
     this.#input = parts.input;
+    this.#callsAhead = Math.ceil(parts.framesAhead / RENDER_BATCH);
     this.#maxQueuedSeconds = parts.maxQueuedSeconds;
     this.#logger = parts.logger;
   }
@@ -213,11 +219,13 @@ export class Session {
   }
 
   async #run(): Promise<void> {
+    // A talk that waited for speech is not late: its next frame is due now.
+    this.#playsFrom += Math.max(0, Date.now() - this.#dueAt(this.#framesGenerated));
     while (this.#more && !this.over) {
       this.#more = false;
       for (let window = this.#input.next(); window && !this.over; window = this.#input.next()) {
         this.#state = 'processing';
-        await this.#speak(await this.#avatar.generateMotion(window));
+        await this.#speak(await this.#avatar.generateMotion(window, this.#dueAt(window.startFrame)));
       }
     }
     if (this.over) return;
@@ -234,22 +242,26 @@ export class Session {
 
   /** Renders motion a few frames at a time and hands them on with their sound. */
   async #speak(motion: Motion): Promise<void> {
-    const batches = cut(motion, RENDER_BATCH);
-    let drawing = this.#avatar.render(batches[0]!);
-    for (const [i, { startFrame, frames }] of batches.entries()) {
-      const pictures = await drawing;
-      if (this.over) return;
-      const next = batches[i + 1];
-      if (next) {
-        // Drawn while these are being written. Its failure is heard when it is awaited, unless the talk ends first.
-        drawing = this.#avatar.render(next);
+    const pieces = cut(motion, RENDER_BATCH);
+    const drawings: Promise<Uint8Array>[] = [];
+    for (const [i, { startFrame, frames }] of pieces.entries()) {
+      // Drawn while others are being written. A failure is heard when it is awaited, unless the talk ends first.
+      for (const next of pieces.slice(i + drawings.length, i + 1 + this.#callsAhead)) {
+        const drawing = this.#avatar.render(next, this.#dueAt(next.startFrame));
         drawing.catch(() => undefined);
+        drawings.push(drawing);
       }
+      const pictures = await drawings.shift()!;
+      if (this.over) return;
       this.stream.writeSound(this.#input.takeSound(startFrame + frames, SOUND_LEAD));
       this.stream.writeFrames(pictures, frames);
       this.#framesGenerated += frames;
       await this.stream.drained();
     }
+  }
+
+  #dueAt(frame: number): number {
+    return this.#playsFrom + (frame * 1000) / FRAMES_PER_SECOND;
   }
 }
 

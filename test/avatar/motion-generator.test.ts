@@ -1,5 +1,8 @@
-import type { MotionWindow } from '../../src/avatar/engine.js';
-import { crossFade, MotionGenerator, type MotionModels } from '../../src/avatar/motion-generator.js';
+import { AudioEncoder } from '../../src/avatar/audio-encoder.js';
+import type { Motion, MotionWindow } from '../../src/avatar/engine.js';
+import { FlowSampler } from '../../src/avatar/flow-sampler.js';
+import { crossFade, MotionGenerator } from '../../src/avatar/motion-generator.js';
+import { MotionStation } from '../../src/avatar/motion-station.js';
 import { normalNoise } from '../../src/avatar/noise.js';
 import type { OnnxModel, Tensor } from '../../src/inference/onnx-model.js';
 
@@ -8,7 +11,8 @@ const C = 1;
 const P = 3;
 
 type Run = (feeds: Record<string, Tensor>) => Record<string, Tensor>;
-const model = (run: Run) => ({ run: async (feeds: Record<string, Tensor>) => run(feeds) }) as unknown as OnnxModel;
+const model = (run: Run) =>
+  ({ inputs: [], run: async (feeds: Record<string, Tensor>) => run(feeds) }) as unknown as OnnxModel;
 
 /** One feature a frame: the frame's first sample. */
 const audioEncoder = model(({ waveform }) => {
@@ -33,15 +37,18 @@ function straightField(calls: Record<string, Tensor>[]): OnnxModel {
   });
 }
 
-function generator(calls: Record<string, Tensor>[], window: number | null = null): MotionGenerator {
-  const models: MotionModels = { audioEncoder, motionGenerator: straightField(calls) };
-  const sizes = { tokens: D, features: C, context: P, window, normalisation: 'none' as const };
-  return new MotionGenerator(
-    models,
-    sizes,
-    { seed: 5, nfe: 5, cfgScale: 2, poseStyle: [0.1, 0.2, 0.3] },
-    new Float32Array(D),
-  );
+type Generate = (window: MotionWindow) => Promise<Motion>;
+
+/** One session's generator over a field. */
+function session(field: OnnxModel, window: number | null = null, style = {}): Generate {
+  const sizes = { tokens: D, features: C, context: P, window };
+  const generator = new MotionGenerator(sizes, { seed: 5, nfe: 5, cfgScale: 2, ...style }, new Float32Array(D));
+  const station = new MotionStation(new AudioEncoder(audioEncoder, 'none'), new FlowSampler(field), [1]);
+  return async (window) => (await station.run([{ generator, window }]))[0]!;
+}
+
+function generator(calls: Record<string, Tensor>[], window: number | null = null): Generate {
+  return session(straightField(calls), window, { poseStyle: [0.1, 0.2, 0.3] });
 }
 
 function speech(startFrame: number, frames: number, overlapFrames: number, contextFrames = 0): MotionWindow {
@@ -52,7 +59,7 @@ function speech(startFrame: number, frames: number, overlapFrames: number, conte
 
 it('takes nfe - 1 Euler steps over linspace(0, 1, nfe) and lands where a straight field leads', async () => {
   const calls: Record<string, Tensor>[] = [];
-  const motion = await generator(calls).generate(speech(0, 4, 0, 2));
+  const motion = await generator(calls)(speech(0, 4, 0, 2));
   expect(calls.map(({ t }) => Number(t!.data[0]))).toEqual([0, 0.25, 0.5, 0.75]);
   expect(motion).toMatchObject({ startFrame: 0, frames: 4 });
   [1, 10, 2, 20, 3, 30, 4, 40].forEach((value, i) => {
@@ -66,23 +73,17 @@ it('starts from noise that belongs to the frame, not to the window', async () =>
     if (Number(feeds.t!.data[0]) === 0) seen.push(Number(feeds.x!.data[0]));
     return { velocity: { data: new Float32Array(feeds.x!.data.length), dims: feeds.x!.dims } };
   });
-  const sizes = { tokens: D, features: C, context: P, window: null, normalisation: 'none' as const };
-  const noisy = new MotionGenerator(
-    { audioEncoder, motionGenerator: field },
-    sizes,
-    { seed: 5, nfe: 5, cfgScale: 2 },
-    new Float32Array(D),
-  );
-  await noisy.generate(speech(0, 4, 1));
-  await noisy.generate(speech(3, 4, 0));
+  const generate = session(field);
+  await generate(speech(0, 4, 1));
+  await generate(speech(3, 4, 0));
   expect(seen).toEqual([normalNoise(5, 0, 0), normalNoise(5, 3, 0)].map(Math.fround));
 });
 
 it('hands the frames before the window to the generator as context, and the style with them', async () => {
   const calls: Record<string, Tensor>[] = [];
-  const session = generator(calls);
-  await session.generate(speech(0, 3, 1));
-  await session.generate(speech(2, 3, 0));
+  const generate = generator(calls);
+  await generate(speech(0, 3, 1));
+  await generate(speech(2, 3, 0));
   const first = calls[0]!;
   const second = calls[4]!;
   expect([...first.prev_x!.data]).toEqual([0, 0, 0, 0, 0, 0]);
@@ -96,7 +97,7 @@ it('hands the frames before the window to the generator as context, and the styl
 
 it('cuts into pieces of a fixed window and repeats the last frame of a short one', async () => {
   const calls: Record<string, Tensor>[] = [];
-  const motion = await generator(calls, 3).generate(speech(0, 5, 0));
+  const motion = await generator(calls, 3)(speech(0, 5, 0));
   expect(calls).toHaveLength(8);
   expect([...calls[4]!.audio!.data]).toEqual([4, 5, 5]);
   // The second piece has the first behind it, with its style.

@@ -1,6 +1,9 @@
 import { resolve } from 'node:path';
+import { AudioEncoder } from '../../src/avatar/audio-encoder.js';
 import type { MotionParameters } from '../../src/avatar/engine.js';
-import { MotionGenerator, type MotionModels } from '../../src/avatar/motion-generator.js';
+import { FlowSampler } from '../../src/avatar/flow-sampler.js';
+import { MotionGenerator } from '../../src/avatar/motion-generator.js';
+import { MotionStation } from '../../src/avatar/motion-station.js';
 import { ModelPack } from '../../src/inference/model-pack.js';
 import { OnnxModel } from '../../src/inference/onnx-model.js';
 import { pcm } from '../support/media.js';
@@ -14,21 +17,23 @@ const GAZE_X = 24;
 const PITCH = 26;
 
 let pack: ModelPack;
-let models: MotionModels;
+let audioEncoder: OnnxModel;
+let field: OnnxModel;
 let speech: Float32Array;
 
 beforeAll(async () => {
   pack = await ModelPack.read(resolve(__dirname, '../../models/portrait'));
   const load = (name: 'audio_encoder' | 'motion_generator') =>
     OnnxModel.load(pack.graphPath(name), { device: 'cpu', threads: 1 });
-  models = { audioEncoder: await load('audio_encoder'), motionGenerator: await load('motion_generator') };
+  audioEncoder = await load('audio_encoder');
+  field = await load('motion_generator');
   const bytes = await pcm(sampleSpeech, 16000, 4);
   speech = Float32Array.from({ length: bytes.length / 2 }, (_, i) => bytes.readInt16LE(2 * i) / 32768);
 });
 
 afterAll(async () => {
-  await models.audioEncoder.close();
-  await models.motionGenerator.close();
+  await audioEncoder.close();
+  await field.close();
 });
 
 /** Unscaled motion tokens `[frames][31]` of one window. */
@@ -39,22 +44,12 @@ async function motionOf(waveform: Float32Array, parameters: Partial<MotionParame
     features: audio.features,
     context: motion.context,
     window: motion.window,
-    normalisation: audio.normalisation,
   };
-  const generator = new MotionGenerator(
-    models,
-    sizes,
-    { seed: 3, nfe: 10, cfgScale: 2, ...parameters },
-    new Float32Array(D),
-  );
+  const generator = new MotionGenerator(sizes, { seed: 3, nfe: 10, cfgScale: 2, ...parameters }, new Float32Array(D));
+  const station = new MotionStation(new AudioEncoder(audioEncoder, audio.normalisation), new FlowSampler(field), [1]);
   const frames = waveform.length / 640;
-  const { tokens } = await generator.generate({
-    startFrame: 0,
-    frames,
-    overlapFrames: 0,
-    contextFrames: 0,
-    waveform,
-  });
+  const window = { startFrame: 0, frames, overlapFrames: 0, contextFrames: 0, waveform };
+  const { tokens } = (await station.run([{ generator, window }]))[0]!;
   return Array.from({ length: frames }, (_, f) =>
     Array.from({ length: D }, (_, d) => tokens[f * D + d]! / motion.token_scale![d]!),
   );
@@ -96,7 +91,7 @@ it('speaks the same words whatever the seed, and articulates with guidance', asy
 it('hears the same at the seams of windows as in the whole recording', async () => {
   const features = async (from: number, to: number) => {
     const data = speech.slice(from * 640, to * 640);
-    const result = await models.audioEncoder.run({ waveform: { data, dims: [1, data.length] } });
+    const result = await audioEncoder.run({ waveform: { data, dims: [1, data.length] } });
     return result.features!.data as Float32Array;
   };
   const C = pack.facts.audio.features;

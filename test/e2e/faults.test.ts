@@ -25,6 +25,8 @@ it('a killed FFmpeg ends its own session with an error and no other', async () =
   const [victim, other] = [await api.open(samplePortrait), await api.open(samplePortrait)];
   for (const id of [victim, other]) await api.feed(id, { bytes: speech });
   while ((await api.status(victim)).body.total_frames_generated < 30) await sleep(20);
+  // Answered when there is a segment.
+  expect((await api.get(`/hls/${victim}/playlist.m3u8`)).body).toContain('#EXTINF');
   process.kill(service.registry.get(victim).stream.pid!, 'SIGKILL');
   while ((await api.status(victim)).body.status !== 'error') await sleep(20);
 

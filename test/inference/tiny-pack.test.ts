@@ -11,7 +11,7 @@ let engine: LocalEngine;
 
 beforeAll(async () => {
   folder = await makeTinyPack();
-  engine = await LocalEngine.load(await ModelPack.read(folder), 'cpu');
+  engine = await LocalEngine.load(await ModelPack.read(folder), { device: 'cpu', batchFrames: 5 });
 });
 
 afterAll(async () => {
@@ -38,9 +38,9 @@ it('draws, of every window and batch, the frames that the sound and the portrait
   ] as const) {
     const contextFrames = Math.min(5, startFrame);
     const waveform = staircase(startFrame - contextFrames, startFrame + frames);
-    const motion = await avatar.generateMotion({ startFrame, frames, overlapFrames, contextFrames, waveform });
+    const motion = await avatar.generateMotion({ startFrame, frames, overlapFrames, contextFrames, waveform }, 0);
     expect(motion).toMatchObject({ startFrame, frames: frames - overlapFrames });
-    const pictures = await avatar.render(motion);
+    const pictures = await avatar.render(motion, 0);
     expect(pictures.length).toBe(motion.frames * FRAME_BYTES);
     for (let frame = 0; frame < motion.frames; frame++) {
       const picture = pictures.subarray(frame * FRAME_BYTES, (frame + 1) * FRAME_BYTES);
@@ -56,9 +56,9 @@ it('keeps the identities of two avatars apart', async () => {
   const options = { crop: false, seed: 1, nfe: 5, cfgScale: 1 };
   const [dark, light] = [await engine.open(grey(10), options), await engine.open(grey(200), options)];
   const still = { startFrame: 0, frames: 2, tokens: new Float32Array(8) };
-  expect((await dark.render(still))[0]).toBe(10);
-  expect((await light.render(still))[0]).toBe(200);
-  expect((await dark.render(still))[0]).toBe(10);
+  expect((await dark.render(still, 0))[0]).toBe(10);
+  expect((await light.render(still, 0))[0]).toBe(200);
+  expect((await dark.render(still, 0))[0]).toBe(10);
 });
 
 it('says which tensor of a source encoder does not fit', async () => {

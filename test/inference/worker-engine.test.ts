@@ -1,54 +1,111 @@
-import { resolve } from 'node:path';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WorkerEngine } from '../../src/inference/worker-engine.js';
+import { WorkerEngine, type WorkerPlace } from '../../src/inference/worker-engine.js';
 import { createLogger } from '../../src/log.js';
 
 const image = () => ({ width: 1, height: 1, data: new Uint8Array(3) });
 const options = { crop: false, seed: 1, nfe: 5, cfgScale: 1 };
+const motion = (frames: number) => ({ startFrame: 0, frames, tokens: new Float32Array(frames) });
 
-function start(workers: number, script = 'mortal-worker.mjs'): Promise<WorkerEngine> {
+function start(places: WorkerPlace[], script = 'mortal-worker.mjs'): Promise<WorkerEngine> {
   return WorkerEngine.start({
     packDirectory: '',
     device: 'cpu',
     deviceReason: 'test',
-    workers,
+    batchFrames: 5,
+    places,
     script: resolve(__dirname, '../support', script),
     logger: createLogger('silent'),
   });
 }
 
-it('is not ready while its only thread is being replaced', async () => {
-  const engine = await start(1);
-  const avatar = await engine.open(image(), options);
-  await expect(avatar.render({ startFrame: 0, frames: 1, tokens: new Float32Array(1) })).rejects.toThrow();
-  expect(engine.ready).toBe(false);
-  await expect(engine.open(image(), options)).rejects.toMatchObject({ code: 'not_ready' });
-  for (let i = 0; i < 200 && !engine.ready; i++) await sleep(20);
-  await (await engine.open(image(), options)).close();
-  await engine.close();
-});
+async function readyAgain(engine: WorkerEngine): Promise<void> {
+  for (let i = 0; i < 500 && !engine.ready; i++) await sleep(20);
+  expect(engine.ready).toBe(true);
+}
 
-it('says so when a thread ends before it is ready', async () => {
-  await expect(start(1, 'still-born-worker.mjs')).rejects.toThrow('exited with code 7 before it was ready');
-});
-
-it('replaces a thread that dies: its sessions end with an error, the others go on', async () => {
-  const engine = await start(2);
-  try {
-    const first = await engine.open(image(), options);
-    const second = await engine.open(image(), options);
-    const dying = first.render({ startFrame: 0, frames: 1, tokens: new Float32Array(1) });
-    await expect(dying).rejects.toMatchObject({ code: 'internal' });
-    expect(engine.ready).toBe(true);
-    await expect(first.render({ startFrame: 0, frames: 1, tokens: new Float32Array(1) })).rejects.toMatchObject({
-      code: 'internal',
-    });
-    await first.close();
-    // The other thread's session answers still, and a new one finds a living thread.
-    await second.close();
+describe.each(['thread', 'process'] as const)('over a worker %s', (kind) => {
+  it('is not ready while its only worker is being replaced', async () => {
+    const engine = await start([{ kind }]);
+    const avatar = await engine.open(image(), options);
+    await expect(avatar.render(motion(1), 0)).rejects.toThrow('The inference worker died');
+    expect(engine.ready).toBe(false);
+    await expect(engine.open(image(), options)).rejects.toMatchObject({ code: 'not_ready' });
+    await readyAgain(engine);
     await (await engine.open(image(), options)).close();
-  } finally {
     await engine.close();
-  }
-  await expect(engine.open(image(), options)).rejects.toMatchObject({ code: 'not_ready' });
+  });
+
+  it('says so when a worker ends before it is ready', async () => {
+    await expect(start([{ kind }], 'still-born-worker.mjs')).rejects.toThrow('ended before it was ready: exit code 7');
+  });
+
+  it('replaces a worker that dies: its sessions end with an error, the others go on', async () => {
+    const engine = await start([{ kind }, { kind }]);
+    try {
+      const first = await engine.open(image(), options);
+      const second = await engine.open(image(), options);
+      await expect(first.render(motion(1), 0)).rejects.toMatchObject({ code: 'internal' });
+      expect(engine.ready).toBe(true);
+      await expect(first.render(motion(1), 0)).rejects.toMatchObject({ code: 'internal' });
+      await first.close();
+      // The other worker's session answers still, and a new one finds a living worker.
+      await second.close();
+      await (await engine.open(image(), options)).close();
+    } finally {
+      await engine.close();
+    }
+    await expect(engine.open(image(), options)).rejects.toMatchObject({ code: 'not_ready' });
+  });
+
+  it('ends all sessions of a worker whose GPU failed, says why, and starts another', async () => {
+    const engine = await start([{ kind }]);
+    const [first, second] = [await engine.open(image(), options), await engine.open(image(), options)];
+    await expect(first.render(motion(2), 0)).rejects.toThrow('The GPU failed while it drew this session.');
+    expect(engine.ready).toBe(false);
+    await expect(second.render(motion(1), 0)).rejects.toThrow('The GPU failed while it drew this session.');
+    await readyAgain(engine);
+    await engine.close();
+  });
+});
+
+describe('on a GPU of which little is free', () => {
+  const path = process.env.PATH;
+  let folder: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'facecast-gpu-'));
+    process.env.FAKE_GPU = join(folder, 'gpu.csv');
+    await writeFile(process.env.FAKE_GPU, '0, GPU-1, Tiny Tesla, 2000, 1500');
+    await writeFile(join(folder, 'nvidia-smi'), '#!/bin/sh\ncat "$FAKE_GPU"\n');
+    await chmod(join(folder, 'nvidia-smi'), 0o755);
+    process.env.PATH = `${folder}:${path}`;
+  });
+
+  afterEach(async () => {
+    process.env.PATH = path;
+    delete process.env.FAKE_GPU;
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('knows what the model and a session take, and refuses what would not fit', async () => {
+    const gpu = { uuid: 'GPU-1', name: 'Tiny Tesla', totalMib: 2000, freeMib: 1500 };
+    const engine = await start([{ kind: 'process', gpu }]);
+    try {
+      expect(engine.gpus).toEqual([{ name: 'Tiny Tesla', totalMib: 2000, modelMib: 1000, sessionMib: 100 }]);
+      const avatars = [];
+      for (let i = 0; i < 5; i++) avatars.push(await engine.open(image(), options));
+      await expect(engine.open(image(), options)).rejects.toMatchObject({
+        code: 'gpu_memory_full',
+        message: expect.stringContaining('The GPU has 0 MiB of memory free and a session takes 100 MiB.'),
+      });
+      await avatars[0]!.close();
+      await engine.open(image(), options);
+      expect(await readFile(process.env.FAKE_GPU!, 'utf8')).toMatch(/, 0$/);
+    } finally {
+      await engine.close();
+    }
+  });
 });

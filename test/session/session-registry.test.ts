@@ -22,6 +22,7 @@ class GreyEngine implements AvatarEngine {
     width: SIZE,
     height: SIZE,
     contextFrames: 0,
+    batchFrames: 5,
   };
   readonly ready = true;
   readonly avatars = new Set<Avatar>();

@@ -1,11 +1,35 @@
-// A worker thread that speaks the engine's protocol and dies of its first `render`.
+// A worker, thread or process, that speaks the engine's protocol and dies of a `render`: at once, or, when it is asked for
+// more than one frame, after it has said that its device is broken. With FAKE_GPU it takes 100 MiB for every session.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
-parentPort.on('message', ({ id, call }) => {
+const send = (message, sent) => {
+  if (!parentPort) return process.send(message, undefined, undefined, sent);
+  parentPort.postMessage(message);
+  sent?.();
+};
+
+function takeGpuMemory(mib) {
+  const file = process.env.FAKE_GPU;
+  if (!file) return;
+  const fields = readFileSync(file, 'utf8').split(', ');
+  fields[4] = `${Number(fields[4]) - mib}`;
+  writeFileSync(file, fields.join(', '));
+}
+
+function serve({ id, call }) {
+  if (call.type === 'render' && call.motion.frames > 1) {
+    return send({ type: 'broken', reason: 'CUDA failure 700: an illegal memory access was encountered' }, () =>
+      process.exit(1),
+    );
+  }
   if (call.type === 'render') process.exit(3);
-  parentPort.postMessage({ type: 'result', id, value: { warnings: [] } });
-});
-parentPort.postMessage({
-  type: 'ready',
-  description: { pack: 'mortal', device: 'cpu', deviceReason: '', fps: 25, width: 2, height: 2, contextFrames: 0 },
-});
+  if (call.type === 'open') takeGpuMemory(100);
+  if (call.type === 'close') takeGpuMemory(-100);
+  send({ type: 'result', id, value: { warnings: [] } });
+}
+
+(parentPort ?? process).on('message', serve);
+const description = { pack: 'mortal', device: 'cpu', deviceReason: '', fps: 25, width: 2, height: 2 };
+takeGpuMemory(1000);
+send({ type: 'ready', description: { ...description, contextFrames: 0, batchFrames: 5 } });

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createApp } from '../../src/http/app.js';
-import { WorkerEngine } from '../../src/inference/worker-engine.js';
+import { WorkerEngine, type WorkerPlace } from '../../src/inference/worker-engine.js';
 import { createLogger } from '../../src/log.js';
 import { SessionRegistry } from '../../src/session/session-registry.js';
 
@@ -15,7 +15,7 @@ const root = resolve(__dirname, '../..');
 export const samplePortrait = join(root, 'clients/web/samples/portrait.jpg');
 export const sampleSpeech = join(root, 'clients/web/samples/speech.wav');
 
-/** The whole service with the portrait pack, listening on a free port of the loopback address. */
+/** The whole service, listening on a free port of the loopback address. */
 export interface TestService {
   readonly url: string;
   readonly registry: SessionRegistry;
@@ -24,24 +24,41 @@ export interface TestService {
   close(): Promise<void>;
 }
 
-export async function startEngine(workers = 2): Promise<WorkerEngine> {
+export interface TestEngineOptions {
+  /** The portrait pack unless given. */
+  readonly packDirectory?: string;
+  readonly batchFrames?: number;
+  /** Two threads unless given. */
+  readonly places?: readonly WorkerPlace[];
+}
+
+export async function startEngine({
+  packDirectory = join(root, 'models/portrait'),
+  batchFrames = 5,
+  places = [{ kind: 'thread' }, { kind: 'thread' }],
+}: TestEngineOptions = {}): Promise<WorkerEngine> {
   return WorkerEngine.start({
-    packDirectory: join(root, 'models/portrait'),
+    packDirectory,
+    batchFrames,
+    places,
     device: 'cpu',
     deviceReason: 'test',
-    workers,
-    // Threads run compiled code: `npm test` builds before it tests.
+    // Workers run compiled code: `npm test` builds before it tests.
     script: join(root, 'dist/inference/worker.js'),
     logger: createLogger('silent'),
   });
 }
 
-export async function startService(
-  options: { maxSessions?: number; idleMinutes?: number; maxQueuedSeconds?: number } = {},
-): Promise<TestService> {
+export interface TestServiceOptions extends TestEngineOptions {
+  readonly maxSessions?: number;
+  readonly idleMinutes?: number;
+  readonly maxQueuedSeconds?: number;
+}
+
+export async function startService(options: TestServiceOptions = {}): Promise<TestService> {
   const logger = createLogger(process.env.LOG_LEVEL ?? 'silent');
   const hlsDirectory = await mkdtemp(join(tmpdir(), 'facecast-test-'));
-  const engine = await startEngine();
+  const engine = await startEngine(options);
   const registry = new SessionRegistry({
     engine,
     hlsDirectory,
@@ -54,9 +71,10 @@ export async function startService(
     service: () => ({
       engine: engine.description,
       ready: engine.ready,
+      gpus: engine.gpus,
       registry,
       maxSessions: options.maxSessions ?? 8,
-      inferenceWorkers: 2,
+      inferenceWorkers: engine.workers,
     }),
     webDirectory: join(root, 'clients/web'),
     clientDirectory: join(root, 'clients/typescript/dist'),

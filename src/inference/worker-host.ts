@@ -1,0 +1,65 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type TransferListItem, Worker } from 'node:worker_threads';
+import type { WorkerMessage, WorkerRequest, WorkerSetup } from './worker-protocol.js';
+
+/** Where a worker runs, and how one speaks with it. */
+export interface WorkerHost {
+  /** @param transfer buffers that are handed over rather than copied, where the place allows it */
+  send(request: WorkerRequest, transfer: TransferListItem[]): void;
+  onMessage(listener: (message: WorkerMessage) => void): void;
+  /** Settles, with the reason, when the worker is gone. */
+  readonly exited: Promise<Error>;
+  kill(): Promise<void>;
+}
+
+/** A worker thread: buffers change hands without being copied. For the CPU. */
+export function startThread(script: URL | string, setup: WorkerSetup): WorkerHost {
+  const worker = new Worker(script, { workerData: setup });
+  return {
+    send: (request, transfer) => worker.postMessage(request, transfer),
+    onMessage: (listener) => worker.on('message', listener),
+    exited: new Promise((resolve) => {
+      worker.once('error', resolve);
+      worker.once('exit', (code) => resolve(new Error(`exit code ${code}`)));
+    }),
+    kill: async () => {
+      await worker.terminate();
+    },
+  };
+}
+
+/**
+ * A worker process. For a GPU: an error of CUDA, such as an illegal memory access, stays with the process it happened in
+ * (CUDA Runtime API, cudaErrorIllegalAddress: "the process must be terminated and relaunched"), and a crash in the driver
+ * must not take the service with it.
+ * @param environment variables that differ from the service's own
+ */
+export function startProcess(
+  script: URL | string,
+  setup: WorkerSetup,
+  environment: Readonly<Record<string, string>>,
+): WorkerHost {
+  const path = script instanceof URL ? fileURLToPath(script) : script;
+  const child: ChildProcess = fork(path, [JSON.stringify(setup)], {
+    serialization: 'advanced',
+    env: { ...process.env, ...environment },
+  });
+  const exited = new Promise<Error>((resolve) => {
+    child.once('error', resolve);
+    child.once('exit', (code, signal) => resolve(new Error(signal ? `killed by ${signal}` : `exit code ${code}`)));
+  });
+  return {
+    send: (request) => {
+      // A process that is gone answers nothing; `exited` tells.
+      child.send(request, () => undefined);
+    },
+    onMessage: (listener) => child.on('message', (message) => listener(message as WorkerMessage)),
+    exited,
+    kill: async () => {
+      // It holds nothing that needs an orderly end, and the driver frees what is on the device.
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
