@@ -1,3 +1,4 @@
+import type { AppError } from '../errors.js';
 import type { RgbImage } from './image.js';
 
 /** What a session may ask of the motion generator; fixed for the session's life. */
@@ -49,6 +50,8 @@ export interface Motion {
 export interface Avatar {
   /** What was assumed about the portrait, in words for the caller. */
   readonly warnings: readonly string[];
+  /** Called when what draws it is gone and nothing more will come of it. */
+  onLost?: ((reason: AppError) => void) | undefined;
   /** Motion of the frames that this window makes final: `frames - overlapFrames` of them. */
   generateMotion(window: MotionWindow, dueAt: number): Promise<Motion>;
   /** I420 frames, back to back, `frames * width * height * 3 / 2` bytes. */

@@ -77,17 +77,15 @@ export class WorkerEngine implements AvatarEngine {
     if (this.#closed || candidates.length === 0) {
       throw new AppError('not_ready', 'The model is being loaded; try again shortly.', { retryAfterSeconds: 2 });
     }
-    const worker = candidates.reduce((best, other) => (other.avatars < best.avatars ? other : best));
-    const avatar = ++this.#lastAvatar;
-    worker.avatars++;
+    const worker = candidates.reduce((best, other) => (other.avatars.size < best.avatars.size ? other : best));
+    const avatar = new WorkerAvatar(worker, ++this.#lastAvatar);
+    worker.avatars.add(avatar);
     try {
       await worker.admit();
-      const { warnings } = await worker.call({ type: 'open', avatar, portrait, options }, [
-        portrait.data.buffer as ArrayBuffer,
-      ]);
-      return new WorkerAvatar(worker, avatar, warnings);
+      await avatar.open(portrait, options);
+      return avatar;
     } catch (error) {
-      worker.avatars--;
+      worker.avatars.delete(avatar);
       throw error;
     }
   }
@@ -121,15 +119,19 @@ export class WorkerEngine implements AvatarEngine {
 }
 
 class WorkerAvatar implements Avatar {
-  readonly warnings: readonly string[];
+  warnings: readonly string[] = [];
+  onLost: ((reason: AppError) => void) | undefined;
   readonly #worker: EngineWorker;
   readonly #avatar: number;
-  #closed = false;
 
-  constructor(worker: EngineWorker, avatar: number, warnings: readonly string[]) {
+  constructor(worker: EngineWorker, avatar: number) {
     this.#worker = worker;
     this.#avatar = avatar;
-    this.warnings = warnings;
+  }
+
+  async open(portrait: RgbImage, options: AvatarOptions): Promise<void> {
+    const call = { type: 'open', avatar: this.#avatar, portrait, options } as const;
+    this.warnings = (await this.#worker.call(call, [portrait.data.buffer as ArrayBuffer])).warnings;
   }
 
   generateMotion(window: MotionWindow, dueAt: number): Promise<Motion> {
@@ -143,9 +145,7 @@ class WorkerAvatar implements Avatar {
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#worker.avatars--;
+    if (!this.#worker.avatars.delete(this)) return;
     // A worker that dies takes the avatar with it, which is as good.
     await this.#worker.call({ type: 'close', avatar: this.#avatar }).catch((error) => {
       if (this.#worker.alive) throw error;
@@ -163,25 +163,27 @@ class EngineWorker {
   readonly description: EngineDescription;
   /** Settles, with the reason, when the worker is gone. */
   readonly exited: Promise<Error>;
-  avatars = 0;
+  readonly avatars = new Set<WorkerAvatar>();
   #gpu: { readonly device: Gpu; readonly use: GpuUse } | undefined;
   readonly #host: WorkerHost;
   readonly #logger: Logger;
   readonly #waiting = new Map<number, Waiting>();
   #lastCall = 0;
+  /** What the worker said of its device before it ended. */
   #broken: Error | undefined;
-  #alive = true;
+  /** Why the worker is gone. */
+  #reason: Error | undefined;
 
   private constructor(host: WorkerHost, description: EngineDescription, logger: Logger) {
     this.#host = host;
     this.#logger = logger;
     this.description = description;
     this.exited = host.exited.then((reason) => {
-      this.#alive = false;
-      const cause = this.#broken ?? reason;
-      for (const { reject } of this.#waiting.values()) reject(this.#lost(cause));
+      this.#reason = this.#broken ?? reason;
+      for (const { reject } of this.#waiting.values()) reject(this.#lost());
       this.#waiting.clear();
-      return cause;
+      for (const avatar of this.avatars) avatar.onLost?.(this.#lost());
+      return this.#reason;
     });
   }
 
@@ -215,7 +217,7 @@ class EngineWorker {
   }
 
   get alive(): boolean {
-    return this.#alive && !this.#broken;
+    return !this.#reason && !this.#broken;
   }
 
   get gpu(): GpuUse | undefined {
@@ -236,7 +238,7 @@ class EngineWorker {
   }
 
   call<C extends WorkerCall>(call: C, transfer: TransferListItem[] = []): Promise<WorkerResults[C['type']]> {
-    if (!this.alive) return Promise.reject(this.#lost(this.#broken));
+    if (!this.alive) return Promise.reject(this.#lost());
     const id = ++this.#lastCall;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
@@ -287,10 +289,10 @@ class EngineWorker {
     else waiting?.reject(this.#revive(message.failure));
   }
 
-  #lost(cause: Error | undefined): AppError {
-    const what = this.#broken ? 'The GPU failed' : 'The inference worker died';
-    return new AppError('internal', `${what} while it drew this session. Start the talk again in a new session.`, {
-      cause,
+  #lost(): AppError {
+    const what = this.#broken ? 'The GPU that drew this session failed.' : 'The inference worker of this session died.';
+    return new AppError('internal', `${what} Start the talk again in a new session.`, {
+      cause: this.#broken ?? this.#reason,
     });
   }
 

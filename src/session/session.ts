@@ -76,6 +76,7 @@ export class Session {
     this.#callsAhead = Math.ceil(parts.framesAhead / RENDER_BATCH);
     this.#maxQueuedSeconds = parts.maxQueuedSeconds;
     this.#logger = parts.logger;
+    this.#avatar.onLost = (reason) => this.fail(reason);
   }
 
   get state(): SessionState {

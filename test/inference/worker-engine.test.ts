@@ -30,7 +30,7 @@ describe.each(['thread', 'process'] as const)('over a worker %s', (kind) => {
   it('is not ready while its only worker is being replaced', async () => {
     const engine = await start([{ kind }]);
     const avatar = await engine.open(image(), options);
-    await expect(avatar.render(motion(1), 0)).rejects.toThrow('The inference worker died');
+    await expect(avatar.render(motion(1), 0)).rejects.toThrow('The inference worker of this session died.');
     expect(engine.ready).toBe(false);
     await expect(engine.open(image(), options)).rejects.toMatchObject({ code: 'not_ready' });
     await readyAgain(engine);
@@ -63,9 +63,14 @@ describe.each(['thread', 'process'] as const)('over a worker %s', (kind) => {
   it('ends all sessions of a worker whose GPU failed, says why, and starts another', async () => {
     const engine = await start([{ kind }]);
     const [first, second] = [await engine.open(image(), options), await engine.open(image(), options)];
-    await expect(first.render(motion(2), 0)).rejects.toThrow('The GPU failed while it drew this session.');
+    const told = new Promise((resolve) => {
+      second.onLost = resolve;
+    });
+    await expect(first.render(motion(2), 0)).rejects.toThrow('The GPU that drew this session failed.');
     expect(engine.ready).toBe(false);
-    await expect(second.render(motion(1), 0)).rejects.toThrow('The GPU failed while it drew this session.');
+    // One that asked for nothing is told too.
+    expect(await told).toMatchObject({ message: expect.stringContaining('The GPU that drew this session failed.') });
+    await expect(second.render(motion(1), 0)).rejects.toThrow('The GPU that drew this session failed.');
     await readyAgain(engine);
     await engine.close();
   });
