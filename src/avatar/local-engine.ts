@@ -111,6 +111,7 @@ export class LocalEngine implements AvatarEngine {
     pack.check('audio_encoder', models.audioEncoder);
     pack.check('motion_generator', models.motionGenerator);
     pack.check('renderer', models.renderer);
+    if (models.sourceEncoder) pack.checkIdentity(models.sourceEncoder, models.renderer);
     const engine = new LocalEngine(pack, models, options);
     await engine.#warmUp();
     return engine;

@@ -117,6 +117,37 @@ export class ModelPack {
     const { inputs, outputs } = this.#contract()[name];
     compareTensors(`${name} input`, inputs, model.inputs, { others: name === 'renderer' });
     compareTensors(`${name} output`, outputs, model.outputs, { others: name === 'source_encoder' });
+    if (name !== 'renderer') return;
+    const batch = model.inputs.find((tensor) => tensor.name === 'motion')?.shape[0];
+    if (typeof batch === 'number' && batch !== 1) {
+      throw new Error(`renderer input "motion" takes exactly ${batch} frames; it must take one, or any number.`);
+    }
+    const index = model.inputs.find((tensor) => tensor.name === 'source_index');
+    if (index && (index.type !== 'int32' || index.shape.length !== 1)) {
+      throw new Error(`renderer input "source_index" is ${index.type} [${index.shape}], not int32 [?].`);
+    }
+  }
+
+  /**
+   * Compares what the renderer wants to know of a portrait with what the source encoder finds out.
+   * @throws Error naming the identity tensor that does not fit.
+   */
+  checkIdentity(sourceEncoder: OnnxModel, renderer: OnnxModel): void {
+    const mixes = renderer.inputs.some(({ name }) => name === 'source_index');
+    for (const { name, type, shape } of renderer.inputs) {
+      if (name === 'motion' || name === 'source_index') continue;
+      const made = sourceEncoder.outputs.find((output) => output.name === name);
+      if (!made) throw new Error(`The renderer wants identity tensor "${name}", which source_encoder does not give.`);
+      if (made.type !== type) throw new Error(`Identity tensor "${name}" is ${made.type}, the renderer wants ${type}.`);
+      if (made.shape.length !== shape.length) {
+        throw new Error(`Identity tensor "${name}" has shape [${made.shape}], the renderer wants [${shape}].`);
+      }
+      if (mixes && (made.shape[0] !== 1 || typeof shape[0] !== 'string')) {
+        throw new Error(
+          `Identity tensor "${name}" must be a row of source_encoder, [1,…], and rows of any number for the renderer.`,
+        );
+      }
+    }
   }
 
   #contract(): Record<

@@ -74,3 +74,48 @@ it('names the tensor that does not fit, and how', async () => {
   await encoder.close();
   await generator.close();
 });
+
+describe('a renderer and the source encoder before it', () => {
+  type Info = { name: string; type: string; shape: (number | string)[] };
+  const model = (inputs: Info[], outputs: Info[] = []) => ({ inputs, outputs }) as unknown as OnnxModel;
+  const motion: Info = { name: 'motion', type: 'float32', shape: ['frames', 31] };
+  const index: Info = { name: 'source_index', type: 'int32', shape: ['frames'] };
+  const frames: Info = { name: 'frames', type: 'uint8', shape: ['frames', 768, 512] };
+  const key: Info = { name: 'key', type: 'float16', shape: ['sessions', 4] };
+  const row: Info = { ...key, shape: [1, 4] };
+  let pack: ModelPack;
+
+  beforeAll(async () => {
+    pack = await ModelPack.read(portrait);
+  });
+
+  it('may draw one frame in a run, or any number, of one session or several', () => {
+    for (const inputs of [
+      [motion, row],
+      [{ ...motion, shape: [1, 31] }, row],
+      [motion, index, key],
+    ]) {
+      pack.check('renderer', model(inputs, [frames]));
+      pack.checkIdentity(model([], [row]), model(inputs));
+    }
+  });
+
+  it('may not draw a fixed number of frames', () => {
+    const fixed = model([{ ...motion, shape: [4, 31] }], [frames]);
+    expect(() => pack.check('renderer', fixed)).toThrow('renderer input "motion" takes exactly 4 frames');
+  });
+
+  it('must agree on source_index and on every identity tensor', () => {
+    const wide = model([motion, { ...index, type: 'int64' }], [frames]);
+    expect(() => pack.check('renderer', wide)).toThrow(
+      'renderer input "source_index" is int64 [frames], not int32 [?].',
+    );
+    const draws = model([motion, index, key]);
+    const differs = (made: Info[]) => () => pack.checkIdentity(model([], made), draws);
+    expect(differs([])).toThrow('wants identity tensor "key", which source_encoder does not give');
+    expect(differs([{ ...row, type: 'float32' }])).toThrow('"key" is float32, the renderer wants float16');
+    expect(differs([{ ...row, shape: [1, 4, 1] }])).toThrow('"key" has shape [1,4,1], the renderer wants [sessions,4]');
+    expect(differs([{ ...row, shape: [2, 4] }])).toThrow('"key" must be a row of source_encoder');
+    expect(() => pack.checkIdentity(model([], [row]), model([motion, index, row]))).toThrow('"key" must be a row');
+  });
+});
