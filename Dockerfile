@@ -50,7 +50,8 @@ COPY --from=service / ./
 # A number, so that it is the same user in both images, whatever users their bases have.
 RUN install -d -o 1000 -g 1000 hls
 USER 1000:1000
-ENV NODE_ENV=production
+# ONNX Runtime's builds report their use to Microsoft unless told not to.
+ENV NODE_ENV=production ORT_DISABLE_TELEMETRY=1
 VOLUME /app/hls
 EXPOSE 9999
 STOPSIGNAL SIGTERM
@@ -71,8 +72,9 @@ RUN node scripts/setup-cuda.mjs --check --no-gpu
 COPY --from=service / ./
 RUN install -d -o 1000 -g 1000 hls
 USER 1000:1000
-# What the NVIDIA Container Toolkit brings in from the host: the driver's library, and nvidia-smi.
-ENV NODE_ENV=production NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# The NVIDIA_ variables tell the NVIDIA Container Toolkit what to bring in from the host: the driver's libraries for
+# computing, and nvidia-smi.
+ENV NODE_ENV=production ORT_DISABLE_TELEMETRY=1 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 VOLUME /app/hls
 EXPOSE 9999
 STOPSIGNAL SIGTERM

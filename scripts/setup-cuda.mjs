@@ -132,7 +132,8 @@ function tryCuda(searched) {
   const trial = join(root, 'scripts/cuda/trial.mjs');
   const { status, signal, error, stdout, stderr } = spawnSync(process.execPath, [trial], {
     encoding: 'utf8',
-    env: { ...process.env, LD_LIBRARY_PATH: searched },
+    // ONNX Runtime's builds report their use to Microsoft unless told not to.
+    env: { ORT_DISABLE_TELEMETRY: '1', ...process.env, LD_LIBRARY_PATH: searched },
     // The first start may compile kernels for the GPU.
     timeout: 300_000,
   });
