@@ -25,6 +25,8 @@ model, 512x512 at 25 frames a second. --sessions: how many talk at once to tell 
 const { decodeAudioChunk } = await import(join(root, 'dist/audio/decode.js'));
 const { AudioChunkBuffer } = await import(join(root, 'dist/audio/audio-chunk-buffer.js'));
 const { Resampler } = await import(join(root, 'dist/audio/resampler.js'));
+// As the service does.
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
 const { LocalEngine } = await import(join(root, 'dist/avatar/local-engine.js'));
 const { decodePortrait } = await import(join(root, 'dist/avatar/portrait.js'));
 const { ModelPack } = await import(join(root, 'dist/inference/model-pack.js'));

@@ -15,6 +15,8 @@ import { SessionRegistry } from './session/session-registry.js';
 const root = join(import.meta.dirname, '..');
 
 async function main(): Promise<void> {
+  // ONNX Runtime reports its use to Microsoft unless told not to, and it reads this when a worker loads it.
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const config = readConfig(process.env);
   const logger = createLogger(config.logLevel);
   await checkFfmpeg();

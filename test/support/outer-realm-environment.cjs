@@ -4,6 +4,8 @@
 // `onnxruntime.cjs` beside this file).
 const { TestEnvironment } = require('jest-environment-node');
 
+const realEnvironment = process.env;
+
 class OuterRealmEnvironment extends TestEnvironment {
   async setup() {
     await super.setup();
@@ -17,6 +19,8 @@ class OuterRealmEnvironment extends TestEnvironment {
       Uint16Array,
       Uint8Array,
     });
+    // As the service does: ONNX Runtime reports its use unless told not to.
+    realEnvironment.ORT_DISABLE_TELEMETRY = '1';
     // Loaded by the tests that want it only.
     Object.defineProperty(this.global, 'outerOnnxRuntime', { get: () => require('onnxruntime-node') });
   }
