@@ -4,8 +4,6 @@
 // `onnxruntime.cjs` beside this file).
 const { TestEnvironment } = require('jest-environment-node');
 
-const realEnvironment = process.env;
-
 class OuterRealmEnvironment extends TestEnvironment {
   async setup() {
     await super.setup();
@@ -20,7 +18,7 @@ class OuterRealmEnvironment extends TestEnvironment {
       Uint8Array,
     });
     // As the service does: ONNX Runtime reports its use unless told not to.
-    realEnvironment.ORT_DISABLE_TELEMETRY = '1';
+    process.env.ORT_DISABLE_TELEMETRY = '1';
     // Loaded by the tests that want it only.
     Object.defineProperty(this.global, 'outerOnnxRuntime', { get: () => require('onnxruntime-node') });
   }
