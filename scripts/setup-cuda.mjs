@@ -22,7 +22,7 @@ libraries, and computes a matrix product and a convolution on the GPU. Ends with
   --provider DIR  take libonnxruntime_providers_*.so from this folder
   --check         report and try, but fetch and change nothing
   --fetch-only    put the provider into place and do no more (0 when it is there)
-  --no-gpu        leave the driver and the GPU out: 0 when everything else is there (for building an image)
+  --no-gpu        leave the driver and the GPU out: 0 when the loader finds everything else (for building an image)
   --help          this text`;
 
 /** Printed before the program ends; every way out has one. */
@@ -96,7 +96,7 @@ function reportDriver(cuda) {
   return driver;
 }
 
-function reportLibraries({ libraries, added, searched }, cuda, withDriver) {
+function reportLibraries({ libraries, hidden, searched }, cuda, withDriver) {
   console.log('\nLibraries');
   // Of the system's own libraries only a missing one is news.
   const shown = libraries.filter(({ name, path }) => !path || describe(name).title !== 'system library');
@@ -110,7 +110,7 @@ function reportLibraries({ libraries, added, searched }, cuda, withDriver) {
           ? 'MISSING'
           : `not found (${title === 'TensorRT' ? 'for DEVICE=tensorrt only' : 'not needed'})`;
     console.log(
-      `  ${title.padEnd(16)}${name.padEnd(20)}${path ? `${path}${version ? `  (${version})` : ''}` : absent}`,
+      `  ${title.padEnd(16)}${name.padEnd(24)}${path ? `${path}${version ? `  (${version})` : ''}` : absent}`,
     );
   }
   const missing = shown.filter(({ name, path }) => !path && describe(name).required).map(({ name }) => name);
@@ -120,8 +120,8 @@ function reportLibraries({ libraries, added, searched }, cuda, withDriver) {
   apt-get install ${packages.apt.join(' ')}   (from NVIDIA's repository; newer releases of CUDA ${cuda} do as well)
   pip install ${packages.pypi.map((name) => `'${name}'`).join(' ')}   (then run this again, with that python3 on PATH)`);
   }
-  if (added.length > 0) {
-    console.log(`\nSome of these are not on the loader's path. Start the service with
+  if (hidden.length > 0) {
+    console.log(`\nNot on the loader's path: ${hidden.join(', ')}. Start the service with
   export LD_LIBRARY_PATH=${searched}`);
   }
   return missing;
@@ -175,6 +175,8 @@ async function main() {
   const absent = missing.filter((name) => !describe(name).driver);
   if (!withDriver) {
     if (absent.length > 0) unusable(`${absent.join(', ')} missing.`);
+    const hidden = found.hidden.filter((name) => describe(name).required && !describe(name).driver);
+    if (hidden.length > 0) unusable(`${hidden.join(', ')} not on the loader's path.`);
     finish(0, 'Everything but the driver is there. Whether a GPU works was not tried.');
   }
 
@@ -192,7 +194,7 @@ async function main() {
   // Matrix products use TF32 on the GPUs that have it: a float32 product is good to about 1e-3 there.
   if (!(difference < 1e-2)) unusable(`the GPU computes wrongly: off by ${difference} of the largest value.`);
   const gpu = driver.gpus[0]?.split(',')[0] ?? 'a GPU';
-  const path = found.added.length > 0 ? ' (with the LD_LIBRARY_PATH above)' : '';
+  const path = found.hidden.length > 0 ? ' (with the LD_LIBRARY_PATH above)' : '';
   finish(0, `CUDA works${path}: ${gpu}, right to ${difference.toExponential(0)} of the largest value.`);
 }
 

@@ -27,7 +27,7 @@ export function findDriver() {
   const table = rows.length > 0 ? spawnSync('nvidia-smi', [], { encoding: 'utf8' }).stdout : '';
   const loaded = existsSync(KERNEL_MODULE) ? parseKernelModule(readFileSync(KERNEL_MODULE, 'utf8')) : undefined;
   return {
-    version: loaded ?? rows[0]?.split(', ')[3],
+    version: rows[0]?.split(', ')[3] ?? loaded,
     cuda: /CUDA Version:\s*(\d+\.\d+)/.exec(table)?.[1],
     gpus,
     complaint: !list.error && list.status !== 0 ? (list.stdout || list.stderr).trim().split('\n')[0] : undefined,

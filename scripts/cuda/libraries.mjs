@@ -152,9 +152,9 @@ function likelyFolders(cuda) {
     const parts = existsSync(nvidia) ? readdirSync(nvidia).map((name) => join(nvidia, name, 'lib')) : [];
     return [...parts, join(site, 'tensorrt_libs')];
   });
-  const toolkits = readdirSync('/usr/local')
-    .filter((name) => name === 'cuda' || name.startsWith(`cuda-${cuda}`))
-    .map((name) => join('/usr/local', name, 'lib64'));
+  const installed = readdirSync('/usr/local').filter((name) => name === 'cuda' || name.startsWith(`cuda-${cuda}`));
+  const homes = process.env.CUDA_HOME ? [process.env.CUDA_HOME] : installed.map((name) => join('/usr/local', name));
+  const toolkits = homes.map((home) => join(home, 'lib64'));
   // The last two: the driver's library under Windows' Linux, and in containers of NVIDIA's.
   return [...wheels, ...toolkits, '/usr/lib/wsl/lib', '/usr/local/nvidia/lib64'].filter(existsSync);
 }
@@ -190,8 +190,8 @@ export function cudaMajorOf(provider) {
 
 /**
  * Everything the provider needs, and where it is.
- * @returns {{libraries: {name: string, path: string | undefined}[], searched: string, added: string[]}} `searched` is
- *   the LD_LIBRARY_PATH with which these paths hold, `added` the folders that it has beyond the present one
+ * @returns {{libraries: {name: string, path: string | undefined}[], searched: string, hidden: string[]}} `searched` is
+ *   the LD_LIBRARY_PATH with which these paths hold, `hidden` what is only found with it and not with the present one
  */
 export function findLibraries(provider) {
   const existing = process.env.LD_LIBRARY_PATH ?? '';
@@ -202,13 +202,14 @@ export function findLibraries(provider) {
   };
   const libraries = look(existing);
   const folders = likelyFolders(cudaMajor(libraries));
-  const added = new Set();
+  const added = [];
+  const hidden = [];
   for (const { name, path } of libraries) {
-    if (path) continue;
-    const folder = folders.find((candidate) => existsSync(join(candidate, name)));
-    if (folder) added.add(folder);
+    const folder = path ? undefined : folders.find((candidate) => existsSync(join(candidate, name)));
+    if (!folder) continue;
+    added.push(folder);
+    hidden.push(name);
   }
-  if (added.size === 0) return { libraries, searched: existing, added: [] };
-  const searched = libraryPath([...added], existing);
-  return { libraries: look(searched), searched, added: [...added] };
+  const searched = libraryPath(added, existing);
+  return { libraries: hidden.length > 0 ? look(searched) : libraries, searched, hidden };
 }
