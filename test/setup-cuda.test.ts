@@ -280,9 +280,11 @@ describe('the provider', () => {
       installScript("throw new Error('Failed to resolve package')");
       expect(setUp(['--cuda', '12']).text).toContain('install script failed: Error: Failed to resolve package');
       installScript('');
+      expect(setUp(['--cuda', '12']).text).toContain('it brought no build for CUDA 12');
+      providerIn(binaries); // still the one for CUDA 13
       const { status, text } = setUp(['--cuda', '12']);
       expect(status).toBe(1);
-      expect(text).toContain('install script failed');
+      expect(text).toContain('it brought no build for CUDA 12');
     });
   });
 });

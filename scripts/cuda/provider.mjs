@@ -130,7 +130,10 @@ export class Provider {
     });
     if (stdout) process.stdout.write(stdout);
     if (!error && status === 0 && this.complete && cudaMajorOf(this.file) === 12) return;
-    const reason = error?.message ?? /^.*Error: .*$/m.exec(stderr)?.[0].trim() ?? `exit status ${status}`;
+    const reason =
+      error?.message ??
+      /^.*Error: .*$/m.exec(stderr)?.[0].trim() ??
+      (status === 0 ? 'it brought no build for CUDA 12' : `exit status ${status}`);
     const unreachable = /ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH|certificate/.test(reason);
     throw new Error(
       unreachable
