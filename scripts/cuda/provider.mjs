@@ -64,7 +64,11 @@ export class Provider {
 
   /** @throws Error when the provider that is there is of another ONNX Runtime */
   check() {
-    requireVersion(this.#folder, this.version);
+    try {
+      requireVersion(this.#folder, this.version);
+    } catch (error) {
+      throw new Error(`${error.message} Remove it and run npm run setup:cuda again.`);
+    }
   }
 
   /**
@@ -107,8 +111,9 @@ export class Provider {
       const { status, error, stderr } = spawnSync('tar', ['-xzf', archive, '-C', scratch, folder], {
         encoding: 'utf8',
       });
-      if (error || status !== 0)
+      if (error || status !== 0) {
         throw new Error(`tar could not unpack the package: ${error?.message ?? stderr.trim()}`);
+      }
       this.installFrom(join(scratch, folder));
     } finally {
       rmSync(scratch, { recursive: true, force: true });
