@@ -16,7 +16,7 @@ measured does not depend on the weights. DIR is the pack's folder, beside a fold
 Every number comes with its spread: runs of all variants take turns, after a warm-up; the middle run counts.
 
   --fp32 DIR, --fp16 DIR   the packs to measure, at least one of them (default: --fp32 models/imtalker)
-  --device cuda|cpu        default cuda
+  --device cuda            or tensorrt, or cpu to try the measurement itself out
   --batches 1,4,8,16       frames in one run of the renderer, and windows in one of the motion generator
   --seconds 2              how long each variant is measured
   --sessions 1,4,10,16     talks at the same time through the service's engine; 0: leave that part out
@@ -81,7 +81,8 @@ function readOptions(known) {
     const numbers = values[name].split(',').map((text) => whole(name, text.trim(), least, most));
     return [...new Set(numbers)].sort((a, b) => a - b);
   };
-  if (!['cuda', 'cpu'].includes(values.device)) fail(`--device ${values.device}: cuda or cpu.`, 2);
+  if (!['cuda', 'tensorrt', 'cpu'].includes(values.device))
+    fail(`--device ${values.device}: cuda, tensorrt or cpu.`, 2);
   const packs = {};
   for (const precision of ['fp32', 'fp16']) {
     if (values[precision]) packs[precision] = resolve(values[precision]);
@@ -149,7 +150,7 @@ function stage(name, input) {
 async function machine() {
   const { version } = JSON.parse(await readFile(join(root, 'node_modules/onnxruntime-node/package.json'), 'utf8'));
   return {
-    gpus: options.device === 'cuda' ? await describeGpus() : [],
+    gpus: options.device === 'cpu' ? [] : await describeGpus(),
     cpu: `${cpus().length} x ${cpus()[0].model.trim()}`,
     node: process.version,
     onnxruntime: version,

@@ -47,9 +47,17 @@ class Loop:
         self.motion_ref = self.renderer.mot_encode(image)
         self.source_maps = self.renderer.mot_decode(self.renderer.adapt(self.motion_ref, self.identity))
 
-    def variants(self) -> list[str]:
+        self.failed = {}
         # On the CPU fp16 is emulated: there is nothing to learn from it.
-        return list(PRECISIONS) if self.device == "cuda" else ["fp32"]
+        self.variants = [name for name in PRECISIONS if (self.device == "cuda" or name == "fp32") and self._runs(name)]
+
+    def _runs(self, variant: str) -> bool:
+        """The published code was not written for half precision: whether it runs is found out."""
+        try:
+            self.measure(variant, 0)
+        except RuntimeError as error:
+            self.failed[variant] = str(error).splitlines()[0]
+        return variant not in self.failed
 
     def frame(self) -> torch.Tensor:
         motion = self.motion_ref + torch.randn_like(self.motion_ref)
@@ -72,7 +80,8 @@ class Loop:
 
     def machine(self) -> dict:
         name = torch.cuda.get_device_name() if self.device == "cuda" else "CPU"
-        return {"device": name, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        threads = torch.get_num_threads()
+        return {"device": name, "torch": torch.__version__, "threads": threads, "failed": self.failed}
 
 
 @torch.no_grad()
@@ -82,13 +91,13 @@ def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):
         loop = Loop(options)
     if options.turns:
-        print(json.dumps({"variants": loop.variants(), **loop.machine()}), flush=True)
+        print(json.dumps({"variants": loop.variants, **loop.machine()}), flush=True)
         for line in sys.stdin:
             order = json.loads(line)
             print(json.dumps({"times": loop.measure(order["variant"], order["milliseconds"])}), flush=True)
         return
     rows = []
-    for variant in loop.variants():
+    for variant in loop.variants:
         loop.measure(variant, 1000 * min(1, options.seconds))
         times = loop.measure(variant, 1000 * options.seconds)
         middle = statistics.median(times)

@@ -11,7 +11,7 @@ const PER_FRAME = ['motion', 'source_index'];
 /**
  * Loads the four graphs that a session needs.
  * @returns them, and one session's `motion_ref` and identity tensors
- * @throws Error with the way out where the device is CUDA and does not work
+ * @throws Error with the way out where the device is a GPU that does not work
  */
 export async function loadPack(directory, { device, threads }) {
   const pack = await ModelPack.read(directory);

@@ -9,7 +9,13 @@ const root = resolve(import.meta.dirname, '../..');
 /** Starts the Python program and waits until its networks are built. @throws Error with what Python said when it cannot. */
 export async function startPublished({ repository, python, small }, device, progress) {
   progress(`building the published networks in ${python}`);
-  const program = [join(root, 'models/imtalker/bench_published.py'), '--repository', repository, '--device', device];
+  const program = [
+    join(root, 'models/imtalker/bench_published.py'),
+    '--repository',
+    repository,
+    '--device',
+    device === 'cpu' ? 'cpu' : 'cuda',
+  ];
   const child = spawn(python, [...program, '--turns', ...(small ? ['--small'] : [])], {
     stdio: ['pipe', 'pipe', 'pipe'],
   });
@@ -19,17 +25,18 @@ export async function startPublished({ repository, python, small }, device, prog
   });
   // An early end of Python shows as a missing answer, which says more than a broken pipe.
   child.stdin.on('error', () => undefined);
-  const failed = once(child, 'error').then(([error]) => {
+  const unstartable = once(child, 'error').then(([error]) => {
     throw new Error(`${python} cannot be started: ${error.message}`);
   });
-  failed.catch(() => undefined);
+  unstartable.catch(() => undefined);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const answer = async () => {
-    const { value, done } = await Promise.race([lines.next(), failed]);
+    const { value, done } = await Promise.race([lines.next(), unstartable]);
     if (done) throw new Error(`the published networks do not run in ${python}:\n${said.trim()}`);
     return JSON.parse(value);
   };
-  const { variants, ...machine } = await answer();
+  const { variants, failed: left, ...machine } = await answer();
+  for (const [name, reason] of Object.entries(left)) progress(`the published loop does not run in ${name}: ${reason}`);
   return {
     machine,
     variants: variants.map((name) => ({

@@ -80,7 +80,7 @@ function printMemory({ device, memory }) {
       step,
     ]),
   );
-  table(`Memory of the graphs${device === 'cuda' ? '' : ' (no GPU in use)'}`, ['', 'GPU', 'process', 'when'], rows);
+  table(`Memory of the graphs${device === 'cpu' ? ' (no GPU in use)' : ''}`, ['', 'GPU', 'process', 'when'], rows);
 }
 
 function printSessions({ sessions }) {
