@@ -1,5 +1,7 @@
 """The motion generator graph: the velocity field of the flow-matching transformer, guidance included."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -30,7 +32,7 @@ class MotionGenerator(nn.Module):
         self.position = transformer.pos_embed
         self.condition = transformer.c_embedder
         self.blocks = nn.ModuleList(Block(block) for block in transformer.blocks)
-        self.decoder = transformer.decoder
+        self.decoder = Decoder(transformer.decoder)
         self.context = transformer.num_prev_frames
         # 0 within the attention's reach; beyond it a number that softmax turns into 0, in fp16 too.
         mask = torch.zeros(transformer.alignment_mask.shape).masked_fill(transformer.alignment_mask, -1e4)
@@ -61,6 +63,40 @@ def present(projection: nn.Module, condition: torch.Tensor) -> torch.Tensor:
     return projection(condition) * given.to(condition.dtype)
 
 
+class Modulation(nn.Module):
+    """adaLN's shifts, scales and gates of a frame's condition; where a part is a scale, 1 + scale."""
+
+    def __init__(self, published: nn.Sequential, width: int, scales: tuple[int, ...]):
+        super().__init__()
+        self.activation, linear = published
+        self.width = width
+        self.linear = nn.Linear(linear.in_features, linear.out_features)
+        self.linear.weight.data, self.linear.bias.data = linear.weight.data, linear.bias.data.clone()
+        for part in scales:
+            self.linear.bias.data[part * width : (part + 1) * width] += 1
+
+    def forward(self, condition: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.linear(self.activation(condition)).split(self.width, -1)
+
+
+def gelu(x: torch.Tensor) -> torch.Tensor:
+    """The published approximation by tanh, in the order of operations that ONNX Runtime makes one kernel of."""
+    return (x * 0.5) * (torch.tanh((x * math.sqrt(2 / math.pi)) * (x * 0.044715 * x + 1)) + 1)
+
+
+class Decoder(nn.Module):
+    """From the transformer's rows to velocities."""
+
+    def __init__(self, published: nn.Module):
+        super().__init__()
+        self.norm, self.linear = published.norm_final, published.linear
+        self.modulation = Modulation(published.adaLN_modulation, self.linear.in_features, scales=(1,))
+
+    def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+        shift, scale = self.modulation(condition)
+        return self.linear(self.norm(x) * scale + shift)
+
+
 class Block(nn.Module):
     """A transformer block modulated frame by frame (adaLN), its attention limited by an additive mask."""
 
@@ -72,13 +108,13 @@ class Block(nn.Module):
         self.projection = published.attn.qkv
         self.out = published.attn.proj
         self.norm1, self.norm2 = published.norm1, published.norm2
-        self.modulation = published.adaLN_modulation
-        self.mlp = published.mlp
+        self.modulation = Modulation(published.adaLN_modulation, self.width, scales=(1, 4))
+        self.mlp_in, self.mlp_out = published.mlp.fc1, published.mlp.fc2
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).split(self.width, -1)
-        x = x + gate1 * self._attend(self.norm1(x) * (1 + scale1) + shift1, mask)
-        return x + gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2)
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition)
+        x = x + gate1 * self._attend(self.norm1(x) * scale1 + shift1, mask)
+        return x + gate2 * self.mlp_out(gelu(self.mlp_in(self.norm2(x) * scale2 + shift2)))
 
     def _attend(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         query, key, value = (split_heads(part, self.heads) for part in self.projection(x).split(self.width, -1))

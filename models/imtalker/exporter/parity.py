@@ -255,8 +255,9 @@ def check_renderer(
     for session, source in enumerate(sources):
         mine = source_index == session
         alone = {"motion": motion[mine], "source_index": np.zeros(mine.sum(), np.int32), **source.identity}
-        what = f"renderer, session {session} alone, levels"
-        report.error(what, graph(alone)[0], frames[mine], limits["alone"], unit=1)
+        what, separate = f"renderer, session {session} alone", graph(alone)[0]
+        report.error(f"{what}, levels", separate, frames[mine], limits["levels"], unit=1)
+        report.psnr(what, separate, frames[mine], limits["psnr"])
     report.note(f"renderer: {seconds:.2f} s a frame on one CPU thread; published code {published_seconds:.2f} s")
 
 

@@ -16,8 +16,8 @@ from .source_encoder import SourceEncoder
 # fp32 differs from the published code by the order of its additions; fp16 by its rounding, so its frames are judged by
 # their PSNR and no single pixel is. `tie`: how much worse than the best a source cell may be and still count as equal.
 LIMITS = {
-    "fp32": {"graph": 1e-3, "identity": 1e-3, "motion": 1e-3, "rgb": 1e-3, "levels": 1, "psnr": 60, "tie": 1e-4, "alone": 1},
-    "fp16": {"graph": 2e-2, "identity": 2e-2, "motion": 5e-2, "rgb": 1, "levels": 255, "psnr": 45, "tie": 2e-2, "alone": 1},
+    "fp32": {"graph": 1e-3, "identity": 1e-3, "motion": 1e-3, "rgb": 1e-3, "levels": 1, "psnr": 60, "tie": 1e-4},
+    "fp16": {"graph": 2e-2, "identity": 2e-2, "motion": 5e-2, "rgb": 1, "levels": 255, "psnr": 45, "tie": 2e-2},
 }
 IDENTITY_TYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
