@@ -4,6 +4,7 @@ import {
   type PortraitSource,
 } from '../../src/avatar/portrait-analyser/analyser.js';
 import { CONTROLS, JAW_DROP } from '../../src/avatar/portrait-analyser/controls.js';
+import { fillSmoothly } from '../../src/avatar/portrait-analyser/smooth-fill.js';
 import { ThinPlateSpline } from '../../src/avatar/portrait-analyser/thin-plate-spline.js';
 import { GRID_NODES } from '../../src/avatar/portrait-analyser/warp-grid.js';
 import { dataPath, describeWithData } from '../support/data.js';
@@ -171,6 +172,29 @@ describe('ThinPlateSpline', () => {
       1e-3,
     );
     expect(spline.at(4, -3)).toBeCloseTo(plane(4, -3), 4);
+  });
+});
+
+describe('fillSmoothly', () => {
+  test('stretches a membrane between what is known, and leaves that as it is', () => {
+    const [width, height] = [40, 30];
+    const ramp = (at: number) => 3 * (at % width) + 2 * Math.floor(at / width);
+    const known = Uint8Array.from({ length: width * height }, (_, at) => {
+      const [x, y] = [at % width, Math.floor(at / width)];
+      return x < 2 || y < 2 || x >= width - 2 || y >= height - 2 ? 1 : 0;
+    });
+    const plane = Float32Array.from({ length: width * height }, (_, at) => (known[at] ? ramp(at) : 999));
+    fillSmoothly(plane, known, width, height);
+    const wrong = plane.map((value, at) => Math.abs(value - ramp(at)));
+    expect(Math.max(...wrong.filter((_, at) => known[at] === 1))).toBe(0);
+    // A plane is the membrane through its own border; it reaches over 170 here.
+    expect(Math.max(...wrong)).toBeLessThan(6);
+  });
+
+  test('is nothing where nothing is known', () => {
+    const plane = new Float32Array(12).fill(5);
+    fillSmoothly(plane, new Uint8Array(12), 4, 3);
+    expect([...plane]).toEqual(new Array(12).fill(0));
   });
 });
 

@@ -107,12 +107,13 @@ def compose_mouth(b, region, at, jaw, gap, gain):
 
 
 def compose_eye(b, region, at, planes, shut, gaze, gain):
-    """Eyeball in the opening, then the painted lid as far as it is shut, then its lashes."""
+    """Eyeball in the opening, then the painted skin as far as the eye is shut, then the lashes along the lid's edge."""
     lash = b.op("Split", [b.input(f"{region.name}_lash", np.float32, [3])], outputs=3, axis=0)
     ball_at = b.sub(at.pose, gaze)
     blocks = region.blocks((at.base, ball_at))
-    # The painted lid takes over from the photo's own while the edge has hardly moved.
-    shown = b.mul(b.clip(b.mul(shut, 6.0)), 1 / 255)
+    # What the lid sweeps over is painted while its edge has hardly moved, the fold and the skin around only as it shuts.
+    soon = b.clip(b.mul(shut, 6.0))
+    slowly = b.mul(shut, shut)
     result = {}
     for half in (False, True):
         skin, ball = region.indices(blocks, half)
@@ -120,10 +121,16 @@ def compose_eye(b, region, at, planes, shut, gaze, gain):
         opening = b.clip(b.add(b.mul(b.sub(get("opening", skin, half), 128.0), gain), 0.5))
         above = b.mix(get("above_open", skin, half), get("above_shut", skin, half), shut)
         above = b.sub(above, 128.0)
-        mask = b.mul(get("lid_mask", skin, half), shown)
-        lid = b.mul(b.clip(b.add(b.mul(above, gain), 0.5)), mask)
-        fringe = b.clip(b.sub(1.0, b.mul(b.op("Abs", [above]), 1 / (0.02 * EYE_CODES))))
-        fringe = b.mul(b.mul(b.mul(fringe, fringe), 0.8), mask)
+        mask = b.mul(get("lid_mask", skin, half), 2 / 255)
+        around = b.mul(b.min(mask, 1.0), slowly)
+        swept = b.max(b.mul(b.max(b.sub(mask, 1.0), 0.0), soon), around)
+        lid = b.mul(b.clip(b.add(b.mul(above, gain), 0.5)), swept)
+        # Under the edge the lower lid's rim goes too; the eyeball that is still seen stays.
+        lid = b.max(lid, b.mul(b.sub(1.0, opening), around))
+        # Lashes hang down from the edge: sharp above, soft below.
+        far = b.max(b.mul(above, 1 / (0.018 * EYE_CODES)), b.mul(above, -1 / (0.03 * EYE_CODES)))
+        fringe = b.max(b.sub(1.0, far), 0.0)
+        fringe = b.mul(b.mul(b.mul(fringe, fringe), b.mul(soon, 0.8 / 255)), get("lash_mask", skin, half))
         start, end = region.bounds(half)
         for plane, colour in zip("uv", lash[1:]) if half else (("y", lash[0]),):
             pixels = b.to_float(b.reshape(b.crop(planes[plane], start, end), (1, -1)))

@@ -170,6 +170,7 @@ function eyeTables(name: string, photo: Photo, eye: EyeFrame, grid: WarpGrid): I
     ...pair(`${name}_above_open`, distanceTables(layers.aboveOpen, width, height, range)),
     ...pair(`${name}_above_shut`, distanceTables(layers.aboveShut, width, height, range)),
     ...pair(`${name}_lid_mask`, coverageTables(layers.lidMask, width, height)),
+    ...pair(`${name}_lash_mask`, coverageTables(layers.lashMask, width, height)),
     [`${name}_lash`]: floats(toYuv(layers.lash), [3]),
   };
 }
