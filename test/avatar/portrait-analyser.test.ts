@@ -151,6 +151,21 @@ describeWithData('analysePortrait on an open mouth', () => {
     // The lift of the upper lip undoes exactly what was closed before it moves on.
     expect(tensors.upper_closing.data[0]).toBeCloseTo(down / unitOf(source), 1);
   });
+
+  test.each(['source_5.png', 'source_7.png', 'source_10.png'])(
+    'rests content: the lips of %s meet a little under their corners',
+    async (file) => {
+      const source = await sourceOf(dataPath(`portraits/${file}`));
+      const tensors = analysePortrait(source);
+      const lowered = (control: (typeof CONTROLS)[number], index: number) => {
+        const { x, y } = landmark(source, index);
+        return y + displacement(tensors, 'field_expression', CONTROLS.indexOf(control), 1, x, y);
+      };
+      // The heads are tilted: the mean of both corners lies on the line through them.
+      const corners = (lowered('closeLower', 78) + lowered('closeLower', 308)) / 2;
+      expect((lowered('closeUpper', 13) - corners) / unitOf(source)).toBeGreaterThan(0.015);
+    },
+  );
 });
 
 describe('ThinPlateSpline', () => {

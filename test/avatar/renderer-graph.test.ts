@@ -286,6 +286,36 @@ describe('renderer graph on painted pictures', () => {
     expect(kept).toBeGreaterThan(0.97 * rim.length);
   });
 
+  test('rounded lips leave an opening that is round, dark and narrow', async () => {
+    const tensors = analysePortrait({
+      image: paint(() => [150, 150, 150] as const),
+      landmarks: meanFace(256, 256, 420),
+    });
+    const opening = (frame: Uint8Array) => {
+      const heights: number[] = [];
+      let [light, count] = [0, 0];
+      for (let x = 0; x < 512; x++) {
+        let height = 0;
+        for (let y = 256; y < 512; y++) {
+          if (Math.abs(frame[y * 512 + x] - frame[0]) < 12) continue;
+          height++;
+          light += frame[y * 512 + x];
+          count++;
+        }
+        if (height > 0) heights.push(height);
+      }
+      const mean = heights.reduce((sum, height) => sum + height, 0) / heights.length;
+      return { width: heights.length, roundness: mean / Math.max(...heights), light: light / count };
+    };
+    const spread = opening(await render(tensors, { jaw: 0.2, open: 0.35 }));
+    const rounded = opening(await render(tensors, { jaw: 0.2, open: 0.35, round: 1, protrude: 0.8, width: -0.6 }));
+    // Mean height against the greatest: pi / 4 for an ellipse, a half for a lozenge.
+    expect(rounded.roundness).toBeGreaterThan(0.77);
+    expect(rounded.roundness).toBeGreaterThan(spread.roundness);
+    expect(rounded.width).toBeLessThan(0.75 * spread.width);
+    expect(rounded.light).toBeLessThan(0.85 * spread.light);
+  });
+
   test('a small face moves in its own part of the frame only', async () => {
     const image = paint((x, y) => [(x * 3) % 256, (y * 5) % 256, (x + y) % 256]);
     const tensors = analysePortrait({ image, landmarks: meanFace(400, 100, 80) });

@@ -56,7 +56,10 @@ def build(path):
         blocks = compose_eye(b, region, at, planes, shut, gaze, eye_edge)
         planes = {p: region.paste(planes[p], blocks[p], p != "y") for p in planes}
     mouth = regions[0]
-    blocks = compose_mouth(b, mouth, at, jaw, gap, b.input("lip_edge", np.float32, [1]))
+    # Teeth meant to be seen (sh) are, and a wide opening lets light in.
+    seen = b.clip(b.add(b.mul(tokens["teeth"], 0.7), b.mul(tokens["open"], 0.7)))
+    rounded = b.mul(b.mul(tokens["round"], tokens["round"]), b.sub(1.0, seen))
+    blocks = compose_mouth(b, mouth, at, jaw, gap, rounded, b.input("lip_edge", np.float32, [1]))
     planes = {p: mouth.paste(planes[p], blocks[p], p != "y") for p in planes}
 
     # Outside the moving window the frame is the photo.

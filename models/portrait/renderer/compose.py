@@ -70,7 +70,7 @@ def paste(b, plane, block, start, end):
     return b.concat([cut(plane, zero, y0, 2), band, cut(plane, y1, far, 2)], 2)
 
 
-def compose_mouth(b, region, at, jaw, gap, gain):
+def compose_mouth(b, region, at, jaw, gap, rounded, gain):
     """Lips over teeth over cavity. Returns luma and the two chroma blocks as flat floats."""
     axis = b.input("jaw_axis", np.float32, [1, 2, 1, 1])
     # The interior is drawn for a jaw this far down.
@@ -79,6 +79,8 @@ def compose_mouth(b, region, at, jaw, gap, gain):
     blocks = region.blocks((at.upper, at.lower, interior, at.pose))
     # While the lips touch there is no inside: what shows between them is the shaded edge of the upper one.
     parted = b.clip(b.mul(gap, 1 / 0.02))
+    # Rounded lips stand before the teeth and keep the light off them.
+    depth = b.sub(1.0, b.mul(rounded, 0.75))
     shadow = dict(zip("yuv", b.op("Split", [b.input("mouth_shadow", np.float32, [3])], outputs=3, axis=0)))
     result = {}
     for half in (False, True):
@@ -93,7 +95,7 @@ def compose_mouth(b, region, at, jaw, gap, gain):
         inner_weight = b.sub(left, upper_weight)
         # The lips keep the light off what is just behind them.
         under = lambda c, reach, darkest: b.add(b.mul(b.clip(b.mul(c, -1 / (reach * LIP_CODES))), 1 - darkest), darkest)
-        light = b.mul(under(upper_code, 0.035, 0.72), under(lower_code, 0.04, 0.85))
+        light = b.mul(b.mul(under(upper_code, 0.035, 0.76), under(lower_code, 0.04, 0.9)), depth)
         teeth_alpha = b.mul(b.to_float(look_up(b, region.table("teeth_alpha", half), skull)), 1 / 255)
         for plane in ("u", "v") if half else ("y",):
             get = lambda layer, i: b.to_float(look_up(b, region.table(f"{layer}_{plane}"), i))

@@ -48,7 +48,9 @@ def expression_controls(b, t, upper_closing):
     # A jaw far lower than the lips part would stretch the lower lip; it follows them instead.
     jaw = b.min(b.mul(t["jaw"], JAW_REACH), b.add(gap, 0.04))
     hint = b.mul(t["upper_raise"], b.clip(b.mul(open_, 4.0)))
-    upper = b.add(b.add(b.mul(gap, 0.2), b.mul(hint, 0.02)), b.mul(tuck, 0.03))
+    upper = b.add(b.add(b.mul(gap, 0.2), b.mul(hint, 0.02)), b.mul(tuck, 0.02))
+    # A photo with an open mouth shows where this upper lip goes when its mouth opens.
+    upper = b.max(upper, b.mul(upper_closing, b.clip(b.mul(gap, 6.0))))
     lower = b.sub(b.sub(gap, jaw), upper)
     # An upper lip that was brought down to close the photo's own gap first goes back to where it was.
     returned = b.min(upper, upper_closing)

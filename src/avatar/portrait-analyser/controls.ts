@@ -30,13 +30,29 @@ export type Control = (typeof CONTROLS)[number];
 /** What one unit of the vertical lip controls moves the middle of the lip, in u; the graph counts on these. */
 export const JAW_DROP = 0.16;
 const LIP_LIFT = 0.072;
-/** Overlap, in u, with which an open-mouthed photo's lips are brought together, and the upper lip's part of the way. */
+/** Overlap, in u, with which an open-mouthed photo's lips are brought together. */
 const CLOSING_OVERLAP = 0.014;
-const UPPER_CLOSING_PART = 0.22;
+/** How far the upper lip goes of the way to the lower one, at least and at most; the lower lip goes the rest. */
+const LEAST_UPPER_PART = 0.2;
+const MOST_UPPER_PART = 0.6;
+/** The closed lips' line in the middle lies this far under its corners, u, and the corners are lifted: a contented rest. */
+const RESTING_SAG = 0.012;
+const CORNER_LIFT = 0.014;
 
 /** How far the upper lip of an open-mouthed photo comes down at rest, in u; 0 where the mouth is closed. */
 export function upperClosing(mouth: MouthFrame): number {
-  return mouth.open ? mouth.gap * UPPER_CLOSING_PART + CLOSING_OVERLAP : 0;
+  return mouth.open ? upperPartOfGap(mouth, 0) + CLOSING_OVERLAP : 0;
+}
+
+/**
+ * The upper lip's part of the gap at a place along the mouth, in u. An upper lip arched over an open mouth would make a
+ * closed one sulk: both lips meet on the line between the corners, as far as the upper lip can reach it.
+ */
+function upperPartOfGap(mouth: MouthFrame, u: number): number {
+  const gap = max(0, mouth.lowerInner(u) - mouth.upperInner(u)) / mouth.unit;
+  const s = alongMouth(mouth, u);
+  const line = RESTING_SAG * max(0, 1 - s * s);
+  return clamp(line - mouth.upperInner(u) / mouth.unit, LEAST_UPPER_PART * gap, MOST_UPPER_PART * gap);
 }
 
 /** Displacement of one point in the mouth's plane, dx and dy in u per control. */
@@ -54,6 +70,8 @@ interface MouthPoint {
   /** Half width of the mouth on this side. */
   readonly half: number;
   readonly gap: number;
+  /** The upper lip's part of the gap, closing it. */
+  readonly upperPart: number;
   /** 0 at the ears' depth, 1 at the lips'. */
   readonly forward: number;
 }
@@ -121,6 +139,7 @@ function mouthMotion(mouth: MouthFrame, x: number, y: number, forward: number): 
     y: v / unit,
     half: (u < 0 ? mouth.left : mouth.right) / unit,
     gap: mouth.open && abs(s) < 1 ? max(0, lowerEdge - upperEdge) / unit : 0,
+    upperPart: mouth.open && abs(s) < 1 ? upperPartOfGap(mouth, u) : 0,
     forward,
   };
   const upper = upperMotion(mouth, {
@@ -159,11 +178,24 @@ function jawShare(mouth: MouthFrame, p: MouthPoint): number {
 /** Motions both lips share: sideways pulls and what follows the distance from the mouth's middle. */
 function commonMotion(p: MouthPoint): {
   pull: (strength: number, spread: number) => number;
+  gather: (strength: number) => number;
   near: (spread: number) => number;
 } {
   const bounded = clamp(p.s, -1.6, 1.6);
   const near = (spread: number) => bell((p.s * p.s) / (spread * spread) + (p.y / (p.half * spread)) ** 2);
-  return { near, pull: (strength, spread) => strength * p.half * bounded * near(spread) };
+  // Rounding draws the corners in and leaves the middle wide: an opening pointed at both ends becomes an ellipse.
+  const gathered =
+    sign(p.s) * min(p.reach, 1) ** 2 * bell((max(0, p.reach - 1) / 0.8) ** 2 + (p.y / (1.6 * p.half)) ** 2);
+  return {
+    near,
+    pull: (strength, spread) => strength * p.half * bounded * near(spread),
+    gather: (strength) => strength * p.half * gathered,
+  };
+}
+
+/** The corners of an open-mouthed photo, a little up at rest. */
+function cornerLift(mouth: MouthFrame, p: MouthPoint, near: (spread: number) => number): number {
+  return mouth.open ? CORNER_LIFT * min(p.reach, 1) ** 2 * near(1.5) : 0;
 }
 
 /** A lip-thickness motion: grows through the lip and dies out in the skin behind it. */
@@ -172,7 +204,7 @@ function throughLip(p: MouthPoint): number {
 }
 
 function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
-  const { pull, near } = commonMotion(p);
+  const { pull, gather, near } = commonMotion(p);
   const inner = max(0, 1 - p.reach * p.reach);
   const toChin = smoothstep(0.1, mouth.chin - 0.05, p.y);
   const share = jawShare(mouth, p);
@@ -182,17 +214,16 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
   const v = throughLip(p);
   const skin = 1 - 0.8 * smoothstep(0.15, mouth.chin, p.y);
   const belowLip = mix(1, 0.75, smoothstep(0, 0.08, p.into - p.thickness)) * skin;
-  const closing = mouth.gap * (1 - UPPER_CLOSING_PART);
-  const closeLip =
-    p.reach < 1 ? p.gap * (1 - UPPER_CLOSING_PART) + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
+  const closing = mouth.open ? mouth.gap - upperPartOfGap(mouth, 0) : 0;
+  const closeLip = p.reach < 1 ? p.gap - p.upperPart + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
   const closeChin = closing * 0.75 * share * (1 - 0.5 * smoothstep(0.8, 1.2, p.reach)) * smoothstep(-0.05, 0.15, p.y);
   const underChin = 1 - smoothstep(mouth.chin, mouth.chin + 0.3, p.y);
   return {
     jaw: [-sign(p.s) * min(p.reach, 1) * 0.1 * JAW_DROP * near(1), JAW_DROP * drop],
     closeUpper: [0, 0],
-    closeLower: [0, -mix(closeLip, closeChin, smoothstep(0, 0.14, p.into - p.thickness))],
-    pucker: [pull(-0.46, 1.5), 0.16 * v],
-    funnel: [pull(-0.28, 1.5), 0.28 * v * inner],
+    closeLower: [0, -mix(closeLip, closeChin, smoothstep(0, 0.14, p.into - p.thickness)) - cornerLift(mouth, p, near)],
+    pucker: [gather(-0.43), 0.16 * v],
+    funnel: [pull(-0.12, 1.5) + gather(-0.12), 0.28 * v * inner],
     stretch: [pull(0.24, 1.5), -0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
     smile: [pull(0.22, 1.8), -0.06 * min(p.reach, 1) ** 1.5 * near(2.6) - 0.18 * v],
     upperUp: [0, 0],
@@ -206,7 +237,7 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
 }
 
 function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
-  const { pull, near } = commonMotion(p);
+  const { pull, gather, near } = commonMotion(p);
   const share = jawShare(mouth, p);
   const inner = max(0, 1 - p.reach * p.reach);
   const lipwards = smoothstep(mouth.noseBase, 0, p.y);
@@ -215,13 +246,13 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
   const v = throughLip(p);
   const cheek = bell((p.reach * p.half - 0.36) ** 2 / 0.03 + (p.y + 0.42) ** 2 / 0.035);
   const overNose = smoothstep(mouth.noseBase - 0.1, min(-p.thickness, mouth.noseBase + 0.12), p.y);
-  const close = p.reach < 1 ? p.gap * UPPER_CLOSING_PART + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
+  const close = p.reach < 1 ? p.upperPart + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
   return {
     jaw: [-sign(p.s) * min(p.reach, 1) * 0.1 * JAW_DROP * near(1), JAW_DROP * drop],
     closeUpper: [0, close * lipwards * mix(1, 0.7, smoothstep(0, 0.05, p.into - p.thickness))],
-    closeLower: [0, 0],
-    pucker: [pull(-0.46, 1.5), -0.2 * v],
-    funnel: [pull(-0.28, 1.5), -0.3 * v * inner],
+    closeLower: [0, -cornerLift(mouth, p, near)],
+    pucker: [gather(-0.43), -0.2 * v],
+    funnel: [pull(-0.12, 1.5) + gather(-0.12), -0.3 * v * inner],
     stretch: [pull(0.24, 1.5), 0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
     smile: [pull(0.22, 1.8), -0.06 * min(p.reach, 1) ** 1.5 * near(2.6) + 0.18 * v - 0.03 * cheek],
     upperUp: [0, -LIP_LIFT * max(0, 1 - p.reach ** 2.5) * overNose],

@@ -11,7 +11,7 @@ export interface MouthInterior {
   readonly teeth: Patch;
   /** Coverage 0..1 of the upper teeth, one per pixel. */
   readonly teethAlpha: Float32Array;
-  /** What the inside darkens toward behind the lips: warm, where the portrait is. */
+  /** What the inside darkens toward behind the lips: their own colour in shade. */
   readonly shadow: Rgb;
   /** Pixels along the mouth's `down`. */
   readonly jawRest: number;
@@ -30,13 +30,16 @@ interface Palette {
   readonly gum: Rgb;
   readonly cavity: Rgb;
   readonly tongue: Rgb;
+  /** The lips' inner side: far in the corners, and where it shades the teeth. */
+  readonly cheek: Rgb;
+  readonly shadow: Rgb;
 }
 
 /** Draws the interior into the mouth's rectangle, in the light and tint of the portrait's skin. */
 export function drawInterior(photo: Photo, face: FaceFrame, mouth: MouthFrame, rect: Rect): MouthInterior {
   const skin = skinColour(photo, face);
   const own = findOwnTeeth(photo, mouth, brightness(skin));
-  const palette = paletteFor(skin, own?.colour);
+  const palette = paletteFor(skin, lipColour(photo, mouth), own?.colour);
   const jaw = new Patch(rect);
   const teeth = new Patch(rect);
   const teethAlpha = new Float32Array(jaw.width * jaw.height);
@@ -52,16 +55,18 @@ export function drawInterior(photo: Photo, face: FaceFrame, mouth: MouthFrame, r
       // What the lips can never uncover stays as it is in the arrays: black, no teeth.
       if (abs(alongMouth(mouth, u)) > 1.5 || v < -0.25 * mouth.unit || v > 0.5 * mouth.unit) continue;
       const x = u / mm;
-      jaw.rgb.set(jawColour(x, (v - slope * u - line - jawRest) / mm, mm, palette), at * 3);
+      const inside = jawColour(x, (v - slope * u - line - jawRest) / mm, mm, palette);
+      // In the corners the cheek's inside closes the mouth, not the dark.
+      jaw.rgb.set(blend(inside, palette.cheek, smoothstep(0.6, 1, abs(alongMouth(mouth, u)))), at * 3);
       const arch = clamp(1 - (x / 27) ** 2, 0, 1);
       const drawn = upperTooth(x, (edge + slope * u - 3.6 * mm * (1 - arch) - v) / mm, mm, palette);
       // Behind the corners there is cheek, not teeth.
-      teethAlpha[at] = drawn.alpha * (1 - smoothstep(0.72, 1, abs(alongMouth(mouth, u))));
+      teethAlpha[at] = drawn.alpha * (1 - smoothstep(0.6, 0.95, abs(alongMouth(mouth, u))));
       teeth.rgb.set(drawn.colour, at * 3);
       if (own) keepOwnTeeth(photo, mouth, u, v, own, teeth, teethAlpha, at, mm);
     }
   }
-  return { jaw, teeth, teethAlpha, shadow: palette.cavity, jawRest };
+  return { jaw, teeth, teethAlpha, shadow: palette.shadow, jawRest };
 }
 
 /** The upper lip's tilt against the line of the corners: the teeth lie along it. */
@@ -87,7 +92,22 @@ function skinColour(photo: Photo, face: FaceFrame): Rgb {
   return channels.map((values) => percentile(values, 0.5)) as Rgb;
 }
 
-function paletteFor(skin: Rgb, ownTeeth: Rgb | undefined): Palette {
+/** Mean colour of the lower lip's middle. */
+function lipColour(photo: Photo, mouth: MouthFrame): Rgb {
+  const sum: Rgb = [0, 0, 0];
+  let count = 0;
+  for (let s = -0.5; s <= 0.5; s += 0.125) {
+    const u = s * (s < 0 ? mouth.left : mouth.right);
+    for (const depth of [0.35, 0.5, 0.65]) {
+      const colour = photo.at(...fromMouth(mouth, u, mix(mouth.lowerInner(u), mouth.lowerOuter(u), depth)));
+      for (let c = 0; c < 3; c++) sum[c] += colour[c];
+      count++;
+    }
+  }
+  return sum.map((value) => value / count) as Rgb;
+}
+
+function paletteFor(skin: Rgb, lip: Rgb, ownTeeth: Rgb | undefined): Palette {
   const light = max(brightness(skin), 1);
   const level = clamp(light / 165, 0.35, 1.15);
   // Statues and black-and-white photos have no red inside either.
@@ -100,10 +120,15 @@ function paletteFor(skin: Rgb, ownTeeth: Rgb | undefined): Palette {
       : [1, 1, 1];
   const lit = (colour: Rgb, factor: number): Rgb => tone(colour).map((c) => c * factor) as Rgb;
   const drawn = lit([226, 204, 174], level).map((c, k) => c * tint[k]) as Rgb;
+  // Yellow light makes teeth yellow, never green.
+  drawn[1] = min(drawn[1], 0.93 * drawn[0] + 0.07 * drawn[2]);
+  const cavity = lit([52, 20, 22], max(level, 0.6));
   return {
     teeth: ownTeeth ? (drawn.map((c, k) => mix(c, ownTeeth[k], 0.85)) as Rgb) : drawn,
     gum: lit([172, 104, 112], level * 0.78),
-    cavity: lit([52, 20, 22], max(level, 0.6)),
+    cavity,
+    cheek: blend(cavity, scaled(lip, 0.5), 0.75),
+    shadow: blend(cavity, scaled(lip, 0.5), 0.6),
     tongue: lit([172, 94, 96], level * 0.8),
   };
 }

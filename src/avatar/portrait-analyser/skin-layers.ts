@@ -1,4 +1,4 @@
-import { abs, clamp, max, min } from './math.js';
+import { abs, clamp, max, min, smoothstep } from './math.js';
 import { alongMouth, fromMouth, inMouth, type MouthFrame } from './mouth-frame.js';
 import type { Patch, Photo, Rect } from './photo.js';
 
@@ -41,7 +41,7 @@ export function cutSkin(photo: Photo, mouth: MouthFrame, rect: Rect): SkinLayers
   const upperDistance = new Float32Array(upper.width * upper.height);
   const lowerDistance = new Float32Array(upper.width * upper.height);
   // An open mouth's edge carries a rim of the gap's colour; a closed one's dark line belongs to both lips.
-  const inset = mouth.open ? clamp(0.016 * mouth.unit, 0.5, 3) : 0.8;
+  const least = mouth.open ? clamp(0.016 * mouth.unit, 0.5, 3) : 0.8;
   const band = 0.06 * mouth.unit;
   for (let row = 0; row < upper.height; row++) {
     for (let column = 0; column < upper.width; column++) {
@@ -53,13 +53,17 @@ export function cutSkin(photo: Photo, mouth: MouthFrame, rect: Rect): SkinLayers
       const ease = mouth.open ? min(1.2, 0.012 * mouth.unit) * clamp((1.05 - reach) / 0.2, 0, 1) : 0;
       const top = mouth.upperInner(u);
       const bottom = mouth.lowerInner(u);
+      // Toward the corners that rim is wider, and the lip thinner.
+      const wider = mouth.open ? least * (1 + 0.8 * smoothstep(0.5, 0.85, reach)) : least;
+      const upperInset = min(wider, max(0.8, 0.4 * (top - mouth.upperOuter(u))));
+      const lowerInset = min(wider, max(0.8, 0.4 * (mouth.lowerOuter(u) - bottom)));
       // Past the corners the cut fades out instead of running on through the cheek.
       const soft = 1 + 0.9 * beyond;
       upperDistance[at] = (top - ease - v) / soft;
       lowerDistance[at] = (v - bottom - ease) / soft;
       if (reach > 1.02) continue;
-      if (top - v < inset && v - top < band) sampleAlong(photo, mouth, u, top - inset, upper, at);
-      if (v - bottom < inset && bottom - v < band) sampleAlong(photo, mouth, u, bottom + inset, lower, at);
+      if (top - v < upperInset && v - top < band) sampleAlong(photo, mouth, u, top - upperInset, upper, at);
+      if (v - bottom < lowerInset && bottom - v < band) sampleAlong(photo, mouth, u, bottom + lowerInset, lower, at);
     }
   }
   return { upper, lower, upperDistance, lowerDistance };
