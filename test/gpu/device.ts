@@ -29,10 +29,6 @@ export const PACKS: readonly TestPack[] = [
     : []),
 ];
 
-if (PACKS.length < 3) {
-  console.warn(`No full-size pack at ${fullSize}: tested with the small ones alone (set GPU_TEST_PACK).`);
-}
-
 /** An engine as the service starts it, except that on a CPU, too, the model runs in a process of its own. */
 export function startTestEngine(packDirectory: string, device = DEVICE): Promise<WorkerEngine> {
   const options = {

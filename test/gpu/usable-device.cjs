@@ -15,6 +15,11 @@ module.exports = () => {
   if (pack && !existsSync(join(pack, 'pack.json'))) {
     throw new Error(`GPU_TEST_PACK=${pack} must be the folder of a model pack: there is no pack.json in it.`);
   }
+  if (!pack && !existsSync(join(root, 'models/imtalker/pack.json'))) {
+    console.warn(
+      'No full-size pack in models/imtalker: tested with the small ones alone. GPU_TEST_PACK names another.',
+    );
+  }
   const program = `
     const { OnnxModel } = await import(${JSON.stringify(pathToFileURL(join(root, 'dist/inference/onnx-model.js')))});
     try {
