@@ -1,0 +1,170 @@
+// Parts 4, 5 and 6 on each portrait: is it still this person, how near is the neutral frame to the picture, do the eyes
+// shut; and what there is to look at.
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import { FaceTracker } from './face-measure.mjs';
+import { writeFilm } from './media.mjs';
+import { psnr, toI420, toRgb } from './pictures.mjs';
+import { row } from './rows.mjs';
+import { sheetPoses, writeGrid, writeStrips } from './sheets.mjs';
+import { cosine, mean, stretchesAbove } from './statistics.mjs';
+import { TOKENS } from './tokens.mjs';
+
+/** Of the frames of speech, one in this many is compared with the picture. */
+const EVERY = 10;
+/**
+ * Mean cosine of pictures of different people (docs/portrait-pack.md): what the embedding says of strangers. Cosines are
+ * told on a second scale too, where a stranger is 0 and the picture itself 1.
+ */
+const STRANGER = 0.834;
+
+/** `[{name, picture}]` of a folder's portraits; pictures without a face are told of and left out. */
+export async function readPortraits(subject, paths, progress) {
+  const portraits = [];
+  for (const path of paths) {
+    const picture = await subject.decode(await readFile(path));
+    const source = await subject.source(picture);
+    if (source) portraits.push({ name: basename(path, extname(path)), picture, source });
+    else progress(`${path}: no face was found, left out`);
+  }
+  return portraits;
+}
+
+export async function listPortraits(folder) {
+  const names = await readdir(folder).catch(() => []);
+  return names
+    .filter((name) => /\.(png|jpe?g|webp)$/i.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+/** @param out folder for sheets and films @returns `{rows, details}` */
+export async function evaluatePortraits(subject, embedder, portraits, wave, { out, film }, progress) {
+  const details = [];
+  for (const [i, portrait] of portraits.entries()) {
+    progress(`${portrait.name} (${i + 1} of ${portraits.length})`);
+    details.push(await evaluatePortrait(subject, embedder, portrait, wave, { out, film }));
+  }
+  return { rows: rowsOf(details), details };
+}
+
+async function evaluatePortrait(subject, embedder, { name, picture, source }, wave, { out, film }) {
+  const { width, height } = subject.size;
+  const avatar = await subject.open(picture);
+  const embed = async (image, tracker = new FaceTracker(subject.faces)) => {
+    const face = await tracker.measure(image);
+    return face && { face, embedding: await embedder.embed(image, face.landmarks) };
+  };
+  const neutral = await subject.drawPose(avatar, {});
+  const original = toI420(source.image);
+  const photo = await embed(source.image);
+  const likeness = async (frame, tracker) => {
+    const seen = await embed(toRgb(frame, width, height), tracker);
+    // A face that is not found is no likeness at all.
+    return photo && seen ? cosine(photo.embedding, seen.embedding) : 0;
+  };
+  const itself = await likeness(original);
+  const same = (await likeness(neutral)) / itself;
+
+  await drawSheet(subject, avatar, source, join(out, `sheet-${name}.jpg`));
+  const eyes = await closedEyes(subject, avatar, neutral);
+  const tokens = await subject.listen(avatar, wave);
+  const speaking = [];
+  const frames = [];
+  const blink = blinkFrames(subject.curve(tokens, 'blink_left'));
+  const strip = [];
+  const tracker = new FaceTracker(subject.faces);
+  let index = 0;
+  for await (const frame of subject.draw(avatar, film ? tokens : everyTenth(tokens))) {
+    const at = film ? index : index * EVERY;
+    if (at % EVERY === 0) speaking.push((await likeness(frame, tracker)) / itself);
+    if (film) frames.push(frame);
+    if (film && blink.includes(at)) {
+      const face = await new FaceTracker(subject.faces).measure(toRgb(frame, width, height));
+      if (face) strip.push({ frame, face });
+    }
+    index++;
+  }
+  await avatar.close();
+  if (film) await writeFilm(join(out, `${name}.mp4`), { frames, width, height, wave });
+  if (strip.length === 7) {
+    await writeStrips(join(out, `blink-${name}.jpg`), [{ word: 'blink', frames: strip }], { width, height });
+  }
+  return {
+    name,
+    psnr: psnr(neutral, original),
+    itself,
+    neutral: same,
+    speaking: mean(speaking),
+    least: Math.min(...speaking),
+    eyes,
+  };
+}
+
+async function drawSheet(subject, avatar, source, path) {
+  const { width, height } = subject.size;
+  const tiles = [{ word: 'the picture', picture: source.image }];
+  for (const [word, values] of Object.entries(sheetPoses(subject.pack.facts.motion))) {
+    tiles.push({ word, picture: toRgb(await subject.drawPose(avatar, values), width, height) });
+  }
+  await writeGrid(path, tiles, 3);
+}
+
+/** How much of the eyes' opening is left when the lids are to be shut, by the mesh: 0 is shut. */
+async function closedEyes(subject, avatar, neutral) {
+  const { width, height } = subject.size;
+  const open = await new FaceTracker(subject.faces).measure(toRgb(neutral, width, height));
+  const shut = await subject.drawPose(avatar, { blink_left: 1, blink_right: 1 });
+  const face = await new FaceTracker(subject.faces).measure(toRgb(shut, width, height));
+  return open && face ? face.eyes / open.eyes : Number.NaN;
+}
+
+/** The seven frames around the first blink that has room for them. */
+function blinkFrames(lids) {
+  const blink = stretchesAbove(lids, 0.5).find(({ peak }) => peak >= 3 && peak + 3 < lids.length);
+  return blink ? [-3, -2, -1, 0, 1, 2, 3].map((near) => blink.peak + near) : [];
+}
+
+function everyTenth(tokens) {
+  const D = TOKENS.length;
+  const rows = [];
+  for (let at = 0; at < tokens.length; at += EVERY * D) rows.push(...tokens.subarray(at, at + D));
+  return Float32Array.from(rows);
+}
+
+function rowsOf(portraits) {
+  const worst = (key, words = (value) => value.toFixed(3), better = 'most') => {
+    const sorted = [...portraits].sort((a, b) => (better === 'most' ? a[key] - b[key] : b[key] - a[key]));
+    return `worst ${words(sorted[0][key])} (${sorted[0].name})`;
+  };
+  const average = (key) => mean(portraits.map((portrait) => portrait[key]));
+  const strict = (cosines) => (cosines - STRANGER) / (1 - STRANGER);
+  const stranger = `strangers ${STRANGER.toFixed(2)}`;
+  const decibel = (value) => `${value.toFixed(1)} dB`;
+  return [
+    row('identity.neutral', 'cosine to the picture, neutral', average('neutral'), 'fine', {
+      target: { least: 0.9 },
+      beside: `${worst('neutral')}; ${stranger}`,
+    }),
+    row('identity.speaking', 'cosine to the picture, speaking', average('speaking'), 'fine', {
+      target: { least: 0.8 },
+      beside: `${worst('speaking')}; ${stranger}`,
+    }),
+    row(
+      'identity.neutral.strict',
+      'neutral, where a stranger is 0 and the picture 1',
+      strict(average('neutral')),
+      'ratio',
+    ),
+    row('identity.speaking.strict', 'speaking, on the same scale', strict(average('speaking')), 'ratio', {
+      beside: 'two pictures of one person in a film: 0.86',
+    }),
+    row('picture.psnr', 'neutral frame against the picture: mean PSNR', average('psnr'), 'decibel', {
+      target: { least: 38 },
+      beside: worst('psnr', decibel),
+    }),
+    row('picture.eyes', 'lids of a full blink: opening left, by the mesh', average('eyes'), 'percent', {
+      beside: `real blinks leave about 40 %; ${worst('eyes', (value) => `${Math.round(value * 100)} %`, 'least')}`,
+    }),
+  ];
+}
