@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from exporter import published
 from exporter.audio_encoder import SAMPLES_PER_FRAME, AudioEncoder
+from exporter.pack import CONTEXT_FRAMES
 
 # The service's defaults: windows of a second, a fifth of which the next window hears again.
 WINDOW, OVERLAP = 25, 5
@@ -286,6 +287,10 @@ def trained_like(encoder: AudioEncoder, attention: str) -> list[torch.Tensor | N
     return [torch.logspace(0, 5, layer.heads, base=2) for layer in encoder.layers]
 
 
+def frames(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
 @torch.no_grad()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -294,8 +299,8 @@ def main() -> int:
     weights.add_argument("--checkpoints", type=Path, help="as for export.py; without them, random weights")
     weights.add_argument("--attention", choices=("local", "global"), default="local", help="of the random weights")
     parser.add_argument("--trust-checkpoints", action="store_true", help="as for export.py")
-    parser.add_argument("--contexts", type=int, nargs="+", default=[0, 5, 12, 25, 50, 75, 100, 150, 200])
-    parser.add_argument("--context", type=int, default=50, help="of the tables of parts and of look-ahead")
+    parser.add_argument("--contexts", type=frames, default="0,5,12,25,50,75,100,150,200", help="frames, with commas")
+    parser.add_argument("--context", type=int, default=CONTEXT_FRAMES, help="of the tables of parts and of look-ahead")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("recordings", type=Path, nargs="+", help="speech, at least 4 s each")

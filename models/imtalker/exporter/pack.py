@@ -15,8 +15,10 @@ def sha256(path: Path) -> str:
 # The published crop's half side is 0.8 of its detector's box, which reaches from the forehead to the chin. This
 # project's detector starts at the brows: on the published sample portraits faces are 1.1 times as high as its box.
 CROP_SCALE = 0.88
-# The published code hears a whole recording at once; a stream is heard in windows, each with this much before it.
-CONTEXT_FRAMES = 50
+# The published code hears a whole recording at once; a stream is heard in windows, each with this much before it. Six
+# seconds: the curve is flat by then, and pauses of up to five still have speech to be compared with
+# (docs/imtalker-export.md, "How much context").
+CONTEXT_FRAMES = 150
 
 
 def write_pack(folder: Path, weights: str, sizes: dict) -> None:
