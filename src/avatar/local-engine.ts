@@ -24,6 +24,8 @@ import { stack } from './stack.js';
 
 /** How long a run that is not full waits for frames of other sessions: a small part of a frame's 40 ms. */
 const BATCH_WAIT_MILLISECONDS = 3;
+/** A session that asked for nothing for so long is not speaking: nobody waits for its next frame. */
+const SPEAKING_MILLISECONDS = 200;
 
 export interface LocalEngineOptions {
   readonly device: Device;
@@ -67,8 +69,7 @@ export class LocalEngine implements AvatarEngine {
       sizes: renderer.batches ? runSizes(device, batchFrames) : [1],
       kind: ({ identity }) => (renderer.mixes ? undefined : identity),
       run: (poses) => renderer.draw(poses),
-      // Sessions that have no frame waiting may send one yet.
-      expectsMore: (poses) => renderer.mixes && new Set(poses.map((pose) => pose.identity)).size < this.#avatars.size,
+      expectsMore: (poses) => renderer.mixes && this.#othersSpeak(poses),
     };
     const sampler = new FlowSampler(models.motionGenerator);
     this.#motion = new MotionStation(
@@ -168,6 +169,13 @@ export class LocalEngine implements AvatarEngine {
     return avatar;
   }
 
+  /** Whether a session that has none of these frames is likely to send one soon. */
+  #othersSpeak(poses: readonly Pose[]): boolean {
+    const here = new Set(poses.map(({ identity }) => identity));
+    const since = performance.now() - SPEAKING_MILLISECONDS;
+    return [...this.#avatars].some(({ identity, lastAsked }) => lastAsked > since && !here.has(identity));
+  }
+
   async #encodeSource(source: SourceImage): Promise<{ reference: Float32Array; tensors: IdentityTensors }> {
     const encoder = this.#models.sourceEncoder;
     const { motion_ref, ...tensors } = encoder
@@ -226,6 +234,8 @@ interface LocalAvatarParts {
 class LocalAvatar implements Avatar {
   readonly warnings: readonly string[];
   readonly identity: IdentityTensors;
+  /** When it was last asked for motion or frames, by `performance.now()`. */
+  lastAsked = Number.NEGATIVE_INFINITY;
   readonly #parts: LocalAvatarParts;
 
   constructor(parts: LocalAvatarParts) {
@@ -239,12 +249,14 @@ class LocalAvatar implements Avatar {
   }
 
   generateMotion(window: MotionWindow, dueAt: number): Promise<Motion> {
+    this.lastAsked = performance.now();
     const { queue, motion } = this.#parts;
     const task = this.task(window);
     return queue.do(motion, task, { dueAt, owner: this });
   }
 
   async render({ frames, tokens }: Motion, dueAt: number): Promise<Uint8Array> {
+    this.lastAsked = performance.now();
     const { queue, drawing } = this.#parts;
     const D = tokens.length / frames;
     // All by the deadline of the first: frames of one session that are drawn in one run share its identity tensors.
