@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import type { Logger } from '../log.js';
+import type { WorkerPlace } from './engine-worker.js';
 import { listGpus } from './gpu.js';
 import type { Device } from './onnx-model.js';
-import { WorkerEngine, type WorkerPlace } from './worker-engine.js';
+import { WorkerEngine } from './worker-engine.js';
 
 export interface EngineStart {
   readonly packDirectory: string;

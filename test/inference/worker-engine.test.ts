@@ -2,7 +2,8 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WorkerEngine, type WorkerPlace } from '../../src/inference/worker-engine.js';
+import type { WorkerPlace } from '../../src/inference/engine-worker.js';
+import { WorkerEngine } from '../../src/inference/worker-engine.js';
 import { createLogger } from '../../src/log.js';
 
 const image = () => ({ width: 1, height: 1, data: new Uint8Array(3) });

@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createApp } from '../../src/http/app.js';
-import { WorkerEngine, type WorkerPlace } from '../../src/inference/worker-engine.js';
+import type { WorkerPlace } from '../../src/inference/engine-worker.js';
+import { WorkerEngine } from '../../src/inference/worker-engine.js';
 import { createLogger } from '../../src/log.js';
 import { SessionRegistry } from '../../src/session/session-registry.js';
 

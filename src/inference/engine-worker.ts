@@ -1,0 +1,175 @@
+import type { TransferListItem } from 'node:worker_threads';
+import type { Avatar, EngineDescription, GpuUse } from '../avatar/engine.js';
+import { AppError } from '../errors.js';
+import type { Logger } from '../log.js';
+import { freeMemory, type Gpu } from './gpu.js';
+import { startProcess, startThread, type WorkerHost } from './worker-host.js';
+import type { WorkerCall, WorkerFailure, WorkerMessage, WorkerResults, WorkerSetup } from './worker-protocol.js';
+
+/** Where one worker runs. */
+export type WorkerPlace =
+  | { readonly kind: 'thread' }
+  /** @property gpu the only one that the process sees; left out, those that the service sees */
+  | { readonly kind: 'process'; readonly gpu?: Gpu };
+
+export interface EngineWorkerOptions extends WorkerSetup {
+  /** Compiled `inference/worker.js`. */
+  readonly script: URL | string;
+  readonly logger: Logger;
+}
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: AppError): void;
+}
+
+/** One worker and the calls it owes an answer. */
+export class EngineWorker {
+  readonly description: EngineDescription;
+  /** Settles, with the reason, when the worker is gone. */
+  readonly exited: Promise<Error>;
+  /** What it draws; each is told when the worker is gone. */
+  readonly avatars = new Set<Avatar>();
+  #gpu: { readonly device: Gpu; readonly use: GpuUse } | undefined;
+  readonly #host: WorkerHost;
+  readonly #logger: Logger;
+  readonly #waiting = new Map<number, Waiting>();
+  #lastCall = 0;
+  /** What the worker said of its device before it ended. */
+  #broken: Error | undefined;
+  /** Why the worker is gone. */
+  #reason: Error | undefined;
+
+  private constructor(host: WorkerHost, description: EngineDescription, logger: Logger) {
+    this.#host = host;
+    this.#logger = logger;
+    this.description = description;
+    this.exited = host.exited.then((reason) => {
+      this.#reason = this.#broken ?? reason;
+      for (const { reject } of this.#waiting.values()) reject(this.#lost());
+      this.#waiting.clear();
+      for (const avatar of this.avatars) avatar.onLost?.(this.#lost());
+      return this.#reason;
+    });
+  }
+
+  /** Starts a worker and waits until it has loaded the pack and warmed it up. @throws Error why it could not */
+  static async start(options: EngineWorkerOptions, place: WorkerPlace): Promise<EngineWorker> {
+    const { script, packDirectory, device, batchFrames, logger } = options;
+    const setup: WorkerSetup = { packDirectory, device, batchFrames };
+    const gpu = place.kind === 'process' ? place.gpu : undefined;
+    const before = gpu && (await freeMemory(gpu));
+    const host =
+      place.kind === 'thread'
+        ? startThread(script, setup)
+        : startProcess(script, setup, gpu ? { CUDA_VISIBLE_DEVICES: gpu.uuid } : {});
+    let worker: EngineWorker | undefined;
+    const message = await Promise.race([
+      new Promise<WorkerMessage>((resolve) => {
+        host.onMessage((received) => (worker ? worker.#receive(received) : resolve(received)));
+      }),
+      host.exited,
+    ]);
+    if (message instanceof Error) {
+      throw new Error(`The inference worker ended before it was ready: ${message.message}.`);
+    }
+    if (message.type !== 'ready') {
+      await host.kill();
+      const reason = 'reason' in message ? message.reason : message.type;
+      throw new Error(`The model could not be loaded on ${device}: ${reason}`);
+    }
+    worker = new EngineWorker(host, message.description, logger);
+    try {
+      if (gpu) await worker.#measure(gpu, before);
+    } catch (error) {
+      await worker.close();
+      throw error;
+    }
+    return worker;
+  }
+
+  get alive(): boolean {
+    return !this.#reason && !this.#broken;
+  }
+
+  get gpu(): GpuUse | undefined {
+    return this.#gpu?.use;
+  }
+
+  /** @throws AppError `gpu_memory_full` when what a session takes of the GPU is not free. */
+  async admit(): Promise<void> {
+    if (!this.#gpu) return;
+    const { device, use } = this.#gpu;
+    const free = use.sessionMib > 0 ? await freeMemory(device) : undefined;
+    if (free === undefined || free >= use.sessionMib) return;
+    throw new AppError(
+      'gpu_memory_full',
+      `The GPU has ${free} MiB of memory free and a session takes ${use.sessionMib} MiB. Delete a session or try again later.`,
+      { retryAfterSeconds: 10 },
+    );
+  }
+
+  call<C extends WorkerCall>(call: C, transfer: TransferListItem[] = []): Promise<WorkerResults[C['type']]> {
+    if (!this.alive) return Promise.reject(this.#lost());
+    const id = ++this.#lastCall;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.#host.send({ id, call }, transfer);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#host.kill();
+  }
+
+  /** Finds out what the model has taken of the GPU, and what a session takes on top: the mean of a few that draw. */
+  async #measure(device: Gpu, before: number | undefined): Promise<void> {
+    const loaded = await freeMemory(device);
+    if (before === undefined || loaded === undefined) {
+      this.#logger.warn({ gpu: device.name }, 'nvidia-smi does not run here: GPU memory is not known');
+      return;
+    }
+    const { width, height } = this.description;
+    const count = 4;
+    const ids = Array.from({ length: count }, (_, i) => -1 - i);
+    for (const avatar of ids) {
+      const portrait = { width, height, data: new Uint8Array(width * height * 3).fill(128) };
+      await this.call({ type: 'open', avatar, portrait, options: { crop: false, seed: 0, nfe: 5, cfgScale: 2 } });
+    }
+    const full = (await freeMemory(device)) ?? loaded;
+    for (const avatar of ids) await this.call({ type: 'close', avatar });
+    this.#gpu = {
+      device,
+      use: {
+        name: device.name,
+        totalMib: device.totalMib,
+        modelMib: before - loaded,
+        sessionMib: Math.max(0, Math.ceil((loaded - full) / count)),
+      },
+    };
+  }
+
+  #receive(message: WorkerMessage): void {
+    if (message.type === 'broken') {
+      this.#broken = new Error(message.reason);
+      this.#logger.error({ reason: message.reason }, 'the GPU failed');
+    }
+    if (message.type !== 'result' && message.type !== 'error') return;
+    const waiting = this.#waiting.get(message.id);
+    this.#waiting.delete(message.id);
+    if (message.type === 'result') waiting?.resolve(message.value);
+    else waiting?.reject(this.#revive(message.failure));
+  }
+
+  #lost(): AppError {
+    const what = this.#broken ? 'The GPU that drew this session failed.' : 'The inference worker of this session died.';
+    return new AppError('internal', `${what} Start the talk again in a new session.`, {
+      cause: this.#broken ?? this.#reason,
+    });
+  }
+
+  #revive({ code, detail, stack }: WorkerFailure): AppError {
+    if (code === 'internal') this.#logger.error({ stack }, 'inference call failed');
+    return new AppError(code, detail, { cause: stack });
+  }
+}
