@@ -16,72 +16,13 @@ from torch.nn import functional as F
 
 from exporter import published
 from exporter.audio_encoder import SAMPLES_PER_FRAME, AudioEncoder
+from exporter.encoder_stages import Stages, moments, trained_like
 from exporter.pack import CONTEXT_FRAMES
 
 # The service's defaults: windows of a second, a fifth of which the next window hears again.
 WINDOW, OVERLAP = 25, 5
 HOP = WINDOW - OVERLAP
 EPSILON = 1e-7
-
-
-class Layer(torch.nn.Module):
-    """A transformer layer whose heads may be made to look around themselves, as many of a trained model's do."""
-
-    def __init__(self, layer: torch.nn.Module, reach: torch.Tensor | None):
-        super().__init__()
-        self.layer, self.reach = layer, reach
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.reach is None:
-            return self.layer(x)
-        layer = self.layer
-        query, key, value = (layer._heads(part(x)) for part in (layer.query, layer.key, layer.value))
-        at = torch.arange(x.shape[1])
-        scores = query @ key.transpose(-1, -2) - (at - at[:, None]).abs() / self.reach[:, None, None]
-        attended = (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
-        x = layer.norm(x + layer.out(attended))
-        return layer.ffn_norm(x + layer.ffn(x))
-
-
-class Stages:
-    """The audio encoder taken apart, so that each part can hear the whole recording while the others do not."""
-
-    def __init__(self, encoder: AudioEncoder, reaches: list[torch.Tensor | None]):
-        self.encoder = encoder
-        self.layers = [Layer(layer, reach) for layer, reach in zip(encoder.layers, reaches)]
-
-    def first(self, waveform: torch.Tensor) -> torch.Tensor:
-        return self.encoder.convolutions[0].conv(waveform[None, None])
-
-    def rows(self, first: torch.Tensor, statistics: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """The first convolution's output, normalised with `statistics` -> a row per frame `[1, T, 768]`."""
-        layer, *others = self.encoder.convolutions
-        mean, variance = statistics
-        norm = layer.layer_norm
-        x = (first - mean) / (variance + norm.eps).sqrt() * norm.weight[:, None] + norm.bias[:, None]
-        x = layer.activation(x)
-        for other in others:
-            x = other(x)
-        return self.encoder.into(x.transpose(1, 2)[:, ::2])[0]
-
-    def positioned(self, rows: torch.Tensor) -> torch.Tensor:
-        return self.encoder.norm(rows + self.encoder.position(rows))
-
-    def transformed(self, rows: torch.Tensor) -> torch.Tensor:
-        for layer in self.layers:
-            rows = layer(rows)
-        return rows
-
-    def features(self, waveform: torch.Tensor, statistics=None) -> torch.Tensor:
-        first = self.first(waveform)
-        return self.finished(self.transformed(self.positioned(self.rows(first, statistics or moments(first)))))
-
-    def finished(self, rows: torch.Tensor) -> torch.Tensor:
-        return self.encoder.projection(rows)
-
-
-def moments(first: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    return first.mean(-1, keepdim=True), first.var(-1, unbiased=False, keepdim=True)
 
 
 def normalised(waveform: torch.Tensor) -> torch.Tensor:
@@ -176,7 +117,8 @@ def table_of_contexts(stages: Stages, recordings: list[Recording], contexts: lis
                 scaled = heard_alike(recording.waveform, start - head, start + WINDOW)
                 running.add(stages.features(scaled, known)[:, head:], recording.features, start)
         seam = float(torch.stack(seams).mean().sqrt())
-        print(f"{context} | {tally.cells()} | {running.error():.3f} | {seam:.3f} | {1000 * seconds / count:.0f}", flush=True)
+        cells = f"{tally.cells()} | {running.error():.3f} | {seam:.3f} | {1000 * seconds / count:.0f}"
+        print(f"{context} | {cells}", flush=True)
 
 
 def heard_alike(waveform: torch.Tensor, start: int, end: int) -> torch.Tensor:
@@ -198,7 +140,6 @@ def table_of_parts(stages: Stages, recordings: list[Recording], context: int) ->
     )
     tallies = {name: Tally() for name in names}
     for recording in recordings:
-        whole = moments(recording.first)
         for start in recording.starts:
             head = min(context, start)
             here = slice(start - head, start + WINDOW)
@@ -206,9 +147,9 @@ def table_of_parts(stages: Stages, recordings: list[Recording], context: int) ->
             def add(name: str, actual: torch.Tensor, expected: torch.Tensor) -> None:
                 tallies[name].add(actual[:, head:] if actual.shape[1] > WINDOW else actual, expected, start)
 
-            whole_scale = (sound(recording.waveform, here.start, here.stop) - recording.waveform.mean()) / recording.scale
-            heard = normalised(sound(recording.waveform, here.start, here.stop))
-            first, first_scaled = stages.first(heard), stages.first(whole_scale)
+            samples = sound(recording.waveform, here.start, here.stop)
+            heard, as_whole = normalised(samples), (samples - recording.waveform.mean()) / recording.scale
+            first, first_scaled = stages.first(heard), stages.first(as_whole)
             by_window = stages.rows(first, moments(first))
             # Same window's statistics, the recording's input scale: what is left is the input's normalisation alone.
             scaled = stages.rows(first_scaled, moments(first_scaled))
@@ -263,30 +204,6 @@ def line_of_covariance(stages: Stages, recordings: list[Recording]) -> None:
     print(f"\ngroup norm's deviations from the samples' {size} covariance: off by {100 * worst:.2g} % at most")
 
 
-def trained_like(encoder: AudioEncoder, attention: str) -> list[torch.Tensor | None]:
-    """Gives random weights the two traits that decide how far they hear: band-pass filters, and heads that choose.
-
-    attention: `local`, heads reach 1 to 32 frames around themselves; `global`, heads choose by content, anywhere.
-    -> the reach of each layer's heads.
-    """
-    kernel = encoder.convolutions[0].conv.weight
-    count, _, taps = kernel.shape
-    at = torch.arange(taps) - (taps - 1) / 2
-    frequency = torch.logspace(2, np.log10(7500), count)[:, None]
-    waves = torch.cos(2 * torch.pi * frequency * at / 16000 + 2 * torch.pi * torch.rand(count, 1))
-    kernel.copy_((waves * torch.hann_window(taps + 2)[1:-1])[:, None])
-    rows = torch.nn.functional.layer_norm(torch.randn(1, 200, encoder.norm.normalized_shape[0]), encoder.norm.normalized_shape)
-    for layer in encoder.layers:
-        query, key = layer.query(rows), layer.key(rows)
-        gain = (2 / (query.unflatten(-1, (layer.heads, -1)) * key.unflatten(-1, (layer.heads, -1))).sum(-1).std()).sqrt()
-        for part in (layer.query, layer.key):
-            part.weight.mul_(gain)
-            part.bias.mul_(gain)
-    if attention == "global":
-        return [None] * len(encoder.layers)
-    return [torch.logspace(0, 5, layer.heads, base=2) for layer in encoder.layers]
-
-
 def frames(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
@@ -316,11 +233,16 @@ def main() -> int:
         models = published.from_random_weights(options.repository, options.seed, small=False)
         encoder = AudioEncoder(models.generator).eval()
         reaches = trained_like(encoder, options.attention)
-        print(f"random weights, {options.attention} attention: they say what the architecture does, not what was learnt")
+        print(f"random weights, {options.attention} attention: what the architecture does, not what was learnt")
     stages = Stages(encoder, reaches)
-    recordings = [Recording(stages, read(path)) for path in options.recordings]
+    waveforms = [read(path) for path in options.recordings]
+    for path, waveform in zip(options.recordings, waveforms):
+        if len(waveform) < 4 * 16000:
+            parser.error(f"{path} lasts {len(waveform) / 16000:.1f} s; at least 4 s are needed")
+    recordings = [Recording(stages, waveform) for waveform in waveforms]
     windows = sum(len(recording.starts) for recording in recordings)
-    print(f"{len(recordings)} recordings, {sum(r.length for r in recordings)} frames, {windows} windows of {WINDOW} frames")
+    length = sum(recording.length for recording in recordings)
+    print(f"{len(recordings)} recordings, {length} frames, {windows} windows of {WINDOW} frames")
     table_of_contexts(stages, recordings, options.contexts, "speech")
     pauses = [with_pause(stages, recordings[-1].waveform)]
     table_of_contexts(stages, pauses, options.contexts, "in a pause")

@@ -59,11 +59,11 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`[1, T, C]` -> the same shape."""
-        query, key, value = (self._heads(part(x)) for part in (self.query, self.key, self.value))
+        query, key, value = (self.split(part(x)) for part in (self.query, self.key, self.value))
         attended = (query @ key.transpose(-1, -2)).softmax(-1) @ value
         x = self.norm(x + self.out(attended.transpose(1, 2).reshape(1, -1, self.heads * self.head_width)))
         return self.ffn_norm(x + self.ffn(x))
 
-    def _heads(self, rows: torch.Tensor) -> torch.Tensor:
+    def split(self, rows: torch.Tensor) -> torch.Tensor:
         """`[1, T, C]` -> `[1, heads, T, C / heads]`."""
         return rows.reshape(1, -1, self.heads, self.head_width).transpose(1, 2)
