@@ -28,7 +28,7 @@ if (!existsSync(join(options.pack, 'pack.json'))) stop(`--pack ${options.pack}: 
 const started = performance.now();
 await mkdir(options.out, { recursive: true });
 const subject = await Subject.load(options.pack).catch((error) => stop(error.message));
-const reference = JSON.parse(await readFile(join(import.meta.dirname, 'eval/first-pack.json'), 'utf8'));
+const { numbers: reference } = JSON.parse(await readFile(join(import.meta.dirname, 'eval/first-pack.json'), 'utf8'));
 const portraits = await readPortraits(
   subject,
   [join(SAMPLES, 'portrait.jpg'), ...(await listPortraits(options.portraits))],
@@ -53,7 +53,9 @@ const PARTS = {
     run: async () => {
       const chosen = options.quick ? utterances.filter((_, i) => i % 5 === 0) : utterances;
       const result = await evaluateClosures(subject, portraits, chosen, progress);
-      for (const { portrait, rows } of result.strips) await saveStrips(portrait, rows);
+      for (const [portrait, strips] of result.strips) {
+        await writeStrips(join(options.out, `lips-${portrait}.jpg`), strips, subject.size);
+      }
       return result;
     },
   },
@@ -73,7 +75,8 @@ const PARTS = {
       const embedder = await FaceEmbedder.load();
       const chosen = options.quick ? portraits.slice(0, 3) : portraits;
       const how = { out: options.out, film: !options.quick };
-      return evaluatePortraits(subject, embedder, chosen, wave, how, progress).finally(() => embedder.close());
+      const seen = { portraits: chosen, clips: await listClips(options.clips), wave };
+      return evaluatePortraits(subject, embedder, seen, how, progress).finally(() => embedder.close());
     },
   },
 };
@@ -87,13 +90,6 @@ for (const key of options.only) {
 }
 await subject.close();
 await report();
-
-async function saveStrips(portrait, rows) {
-  const whole = Object.entries(rows)
-    .filter(([, frames]) => frames.length === 7)
-    .map(([word, frames]) => ({ word, frames }));
-  if (whole.length > 0) await writeStrips(join(options.out, `lips-${portrait}.jpg`), whole, subject.size);
-}
 
 async function report() {
   const { name, version } = subject.pack.facts;

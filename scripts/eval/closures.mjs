@@ -21,6 +21,8 @@ export const SHUT_GAP = 0.005;
 const SHORTEST = 0.03;
 const VOWEL = 0.07;
 const HELD_FRAMES = 3;
+/** Of a strip, from the moment. */
+const STRIP_FRAMES = [-3, -2, -1, 0, 1, 2, 3];
 
 export async function readUtterances(folder) {
   const listing = await readFile(join(folder, 'phones.json'), 'utf8').catch(() => '[]');
@@ -49,15 +51,15 @@ export function moments(phones, frames) {
 /** @param portraits opened in turn, one utterance each: `[{name, picture}]` @returns `{rows, details, strips}` */
 export async function evaluateClosures(subject, portraits, utterances, progress) {
   const hits = { tokens: emptyHits(), frames: emptyHits() };
-  const held = [];
-  const strips = [];
+  const held = { tokens: [], frames: [] };
+  const strips = new Map();
   const details = [];
   for (const [i, utterance] of utterances.entries()) {
     progress(`${utterance.file} (${i + 1} of ${utterances.length})`);
     const portrait = portraits[i % portraits.length];
     const spoken = await speak(subject, portrait, utterance);
     judge(spoken, hits);
-    held.push(...spoken.at.held.flatMap(({ first, last }) => bends(spoken.opening.slice(first, last))));
+    bendInVowels(spoken, held);
     details.push({
       file: utterance.file,
       portrait: portrait.name,
@@ -67,7 +69,7 @@ export async function evaluateClosures(subject, portraits, utterances, progress)
         spoken.measured.map(({ face }) => face.opening),
       ),
     });
-    if (i < portraits.length) strips.push({ portrait: portrait.name, rows: spoken.strips });
+    if (spoken.strips.length > (strips.get(portrait.name)?.length ?? 0)) strips.set(portrait.name, spoken.strips);
   }
   return { rows: rowsOf(hits, held), details, strips };
 }
@@ -88,6 +90,7 @@ async function speak(subject, portrait, utterance) {
   const at = moments(utterance.phones, tokens.length / TOKENS.length);
 
   const wanted = new Set(at.vowel);
+  for (const { first, last } of at.held) for (let frame = first; frame < last; frame++) wanted.add(frame);
   for (const frame of [...at.bilabial, ...at.labiodental]) for (const near of [-1, 0, 1]) wanted.add(frame + near);
   const shown = stripFrames(at);
   for (const frames of Object.values(shown)) for (const frame of frames) wanted.add(frame);
@@ -112,7 +115,10 @@ async function speak(subject, portrait, utterance) {
   return {
     at,
     measured,
-    strips,
+    // Those that are whole: a face may have been missed, a sentence may have no such phone.
+    strips: Object.entries(strips)
+      .filter(([, frames]) => frames.length === STRIP_FRAMES.length)
+      .map(([word, frames]) => ({ word, frames })),
     rest: rest?.opening ?? 0,
     opening: subject.curve(tokens, 'open'),
     tuck: subject.curve(tokens, 'tuck'),
@@ -123,9 +129,9 @@ async function speak(subject, portrait, utterance) {
 function stripFrames(at) {
   const around = (frames) => {
     const middle = frames.find((frame) => frame >= 3);
-    return middle === undefined ? [] : [-3, -2, -1, 0, 1, 2, 3].map((near) => middle + near);
+    return middle === undefined ? [] : STRIP_FRAMES.map((near) => middle + near);
   };
-  return { 'p b m': around(at.bilabial.slice(1)), 'f v': around(at.labiodental) };
+  return { 'p b m': around(at.bilabial), 'f v': around(at.labiodental) };
 }
 
 function judge({ at, opening, tuck, measured, rest }, hits) {
@@ -143,6 +149,15 @@ function judge({ at, opening, tuck, measured, rest }, hits) {
   for (const frame of at.vowel) {
     hits.tokens.vowel.push(opening[frame] < SHUT);
     if (gaps.has(frame)) hits.frames.vowel.push(gaps.get(frame) < SHUT_GAP);
+  }
+}
+
+function bendInVowels({ at, opening, measured }, held) {
+  const gaps = new Map(measured.map(({ frame, face }) => [frame, face.opening]));
+  for (const { first, last } of at.held) {
+    held.tokens.push(...bends(opening.slice(first, last)));
+    const seen = Array.from({ length: last - first }, (_, i) => gaps.get(first + i));
+    if (!seen.includes(undefined)) held.frames.push(...bends(seen));
   }
 }
 
@@ -167,6 +182,11 @@ function rowsOf(hits, held) {
     one('labiodental', 'frames', 'labiodental', 'f v nearly shut, frames'),
     one('vowel', 'tokens', 'vowel', 'vowels wrongly shut, tokens', { most: 0.1 }),
     one('vowel', 'frames', 'vowel', 'vowels wrongly shut, frames', { most: 0.1 }),
-    row('closures.held', 'bend of the opening token inside long vowels', held.length ? mean(held) : Number.NaN, 'fine'),
+    row('closures.held', 'bend of the opening token inside long vowels', meanOr(held.tokens), 'fine'),
+    row('closures.held.frames', 'bend of the gap inside long vowels, frames, face units', meanOr(held.frames), 'fine'),
   ];
+}
+
+function meanOr(values) {
+  return values.length > 0 ? mean(values) : Number.NaN;
 }

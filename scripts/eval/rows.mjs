@@ -14,7 +14,7 @@ export function row(key, name, value, format, { target, beside = '' } = {}) {
 const FORMATS = {
   ratio: (value) => value.toFixed(2),
   fine: (value) => value.toFixed(3),
-  percent: (value) => `${Math.round(100 * value)} %`,
+  percent: (value) => `${(100 * value).toFixed(1)} %`,
   decibel: (value) => `${value.toFixed(1)} dB`,
   count: (value) => value.toFixed(1),
 };

@@ -267,7 +267,7 @@ describe('the report', () => {
         '| --- | --- | --- | --- | --- | --- |',
         '| opening | 0.63 | 0.50 | energy 0.20 | at least 0.60 | yes |',
         '| silence | 0.020 |  |  | at most 0.010 | no |',
-        '| nothing | - |  |  | at least 50 % |  |',
+        '| nothing | - |  |  | at least 50.0 % |  |',
         '',
         '**Clips**: left out, there are none\n',
       ].join('\n'),
