@@ -39,7 +39,9 @@ for (const [name, picture] of Object.entries({
   });
   const { embedding } = await session.run({ image: new ort.Tensor('float32', planes, [1, 3, SIZE, SIZE]) });
   const difference = Math.max(...embedding.data.map((value, i) => Math.abs(value - expected[i])));
-  console.log(`${name}: length ${Math.hypot(...expected).toFixed(3)}, largest difference ${difference.toExponential(1)}`);
+  console.log(
+    `${name}: length ${Math.hypot(...expected).toFixed(3)}, largest difference ${difference.toExponential(1)}`,
+  );
   largest = Math.max(largest, difference);
 }
 if (!(largest < LARGEST_DIFFERENCE)) {
