@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from compose import Region, compose_eye, compose_mouth, paste
+from compose import Block, Region, compose_eye, compose_mouth, paste, shade
 from graph_builder import GraphBuilder
-from motion_controls import TOKENS, expression_controls, pose_coefficients, read_tokens
+from motion_controls import TOKENS, expression_controls, pose_coefficients, read_tokens, shade_strengths
 from onnx import TensorProto
 from warp import CELLS, NODES, TABLE_SCALE, Coordinates, TableIndex, look_up
 
@@ -39,8 +39,8 @@ def build(path):
     planes = base_planes(b, at, window_start, window_size, halve(window_size), scales, half_scales)
 
     cell = b.op("Div", [window_size, b.integers(CELLS, CELLS)])
-    moved = b.matmul(pose, b.input("region_motion", np.float32, [11, 6]))
-    shifts = b.reshape(b.op("Cast", [b.op("Round", [moved])], to=TensorProto.INT64), (6,))
+    moved = b.matmul(pose, b.input("region_motion", np.float32, [11, 8]))
+    shifts = b.reshape(b.op("Cast", [b.op("Round", [moved])], to=TensorProto.INT64), (8,))
     regions = [
         Region(b, name, i, shifts, cell, scales, half_scales) for i, name in enumerate(("mouth", "eye_left", "eye_right"))
     ]
@@ -61,6 +61,11 @@ def build(path):
     rounded = b.mul(b.mul(tokens["round"], tokens["round"]), b.sub(1.0, seen))
     blocks = compose_mouth(b, mouth, at, jaw, gap, rounded, b.input("lip_edge", np.float32, [1]))
     planes = {p: mouth.paste(planes[p], blocks[p], p != "y") for p in planes}
+
+    # Folds and hollows come with expression, over all layers.
+    shaded = Block(b, "shade", 3, shifts, cell)
+    strengths = shade_strengths(b, expression)
+    planes["y"] = shaded.paste(planes["y"], shade(b, shaded, at, planes["y"], strengths, scales), False)
 
     # Outside the moving window the frame is the photo.
     flat = []

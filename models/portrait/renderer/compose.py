@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto
 
-from warp import CELLS, TABLE_SCALE, TableIndex, look_up
+from warp import CELLS, SHADE_NODES, TABLE_SCALE, TableIndex, look_up, sample
 
 # Codes per u of the analyser's signed distances (analyser.ts: LIP_RANGE, EYE_RANGE).
 LIP_CODES = 127 / 0.06
@@ -13,10 +13,10 @@ SEAM_LIGHT = 0.6
 BLACK = {"y": 16.0, "u": 128.0, "v": 128.0}
 
 
-class Region:
-    """A block of grid cells that follows the head, with the index helper of its own tables."""
+class Block:
+    """A block of grid cells that follows the head."""
 
-    def __init__(self, b, name, number, shifts, cell, scales, half_scales):
+    def __init__(self, b, name, number, shifts, cell):
         self.b = b
         self.name = name
         starts = b.input(f"{name}_cells", np.int64, [2])
@@ -30,6 +30,25 @@ class Region:
         self.from_ = b.op("Mul", [start, cell])
         half = lambda x: b.op("Div", [x, b.integers(2, 2)])
         self.half_size, self.half_from = half(self.size), half(self.from_)
+
+    def bounds(self, half):
+        start, size = (self.half_from, self.half_size) if half else (self.from_, self.size)
+        return start, self.b.op("Add", [start, size])
+
+    def paste(self, plane, flat, half):
+        """The plane with the region's pixels (floats [1, n]) put in."""
+        b = self.b
+        start, end = self.bounds(half)
+        size = self.half_size if half else self.size
+        pixels = b.op("Cast", [b.add(flat, 0.5)], to=TensorProto.UINT8)
+        return paste(b, plane, b.reshape(pixels, b.concat([b.integers(1, 1), size], 0)), start, end)
+
+
+class Region(Block):
+    """A block composed from layers, with the index helper of its own tables."""
+
+    def __init__(self, b, name, number, shifts, cell, scales, half_scales):
+        super().__init__(b, name, number, shifts, cell)
         vector = lambda what: b.input(f"{name}_{what}", np.float32, [1, 2, 1, 1])
         stride = b.input(f"{name}_stride", np.float32, [1])
         self.index = TableIndex(b, vector("origin"), vector("limit"), stride, scales, half_scales)
@@ -45,18 +64,6 @@ class Region:
     def table(self, what, half=False):
         name = f"{self.name}_{what}{'_half' if half else ''}"
         return self.b.input(name, np.uint8, [1, f"{self.name}_{'half_' if half or what[-2:] in ('_u', '_v') else ''}entries"])
-
-    def bounds(self, half):
-        start, size = (self.half_from, self.half_size) if half else (self.from_, self.size)
-        return start, self.b.op("Add", [start, size])
-
-    def paste(self, plane, flat, half):
-        """The plane with the region's pixels (floats [1, n]) put in."""
-        b = self.b
-        start, end = self.bounds(half)
-        size = self.half_size if half else self.size
-        pixels = b.op("Cast", [b.add(flat, 0.5)], to=TensorProto.UINT8)
-        return paste(b, plane, b.reshape(pixels, b.concat([b.integers(1, 1), size], 0)), start, end)
 
 
 def paste(b, plane, block, start, end):
@@ -140,3 +147,19 @@ def compose_eye(b, region, at, planes, shut, gaze, gain):
             pixels = b.mix(pixels, get(f"lid_{plane}", skin, False), lid)
             result[plane] = b.mix(pixels, colour, fringe)
     return result
+
+
+def shade(b, block, at, luma, strengths, scales):
+    """The skin's light with expression: the block's luma as flat floats."""
+    fields = b.matmul(strengths, b.input("field_shade", np.float32, [2, SHADE_NODES**2]))
+    fields = b.reshape(fields, (1, 1, SHADE_NODES, SHADE_NODES))
+    # Twice as many samples as the coordinates have nodes, the fields being twice as fine.
+    twice = b.constant([1.0, 1.0, 2.0, 2.0])
+    enlarge = lambda x, by: b.op("Resize", [x, "", by], mode="linear", coordinate_transformation_mode="asymmetric")
+    grid = enlarge(b.crop(at.source, block.first, block.past), twice)
+    change = sample(b, fields, b.op("Transpose", [grid], perm=[0, 2, 3, 1]))
+    change = b.crop(enlarge(change, b.mul(scales, [1.0, 1.0, 0.5, 0.5])), b.integers(0, 0), block.size)
+    pixels = b.to_float(b.crop(luma, *block.bounds(False)))
+    black = BLACK["y"]
+    lit = b.add(b.mul(b.sub(pixels, black), b.add(change, 1.0)), black)
+    return b.reshape(b.clip(lit, black, 235.0), (1, -1))

@@ -77,6 +77,19 @@ def expression_controls(b, t, upper_closing):
     return b.concat([values[name] for name in CONTROLS], 1), jaw, gap
 
 
+# How much each control brings out a shade (shading.ts, SHADES): folds beside the nose, the hollow under the lower lip.
+SHADES = {
+    "fold": {"smile": 1.0, "stretch": 0.4, "pucker": -0.2},
+    "underLip": {"jaw": 0.35, "pucker": 0.6, "funnel": 0.3, "tuck": 0.8, "press": 0.5, "smile": -0.2},
+}
+
+
+def shade_strengths(b, expression):
+    """Controls -> [1, shades], in the analyser's order."""
+    table = np.array([[shade.get(name, 0.0) for shade in SHADES.values()] for name in CONTROLS], np.float32)
+    return b.clip(b.matmul(expression, b.constant(table)), -0.3, 1.2)
+
+
 def pose_coefficients(b, t):
     """Pitch, yaw, roll and shifts -> [1, 11]: rotation minus identity row by row, then the shifts."""
     angles = b.concat([t["pitch"], t["yaw"], t["roll"]], 1)

@@ -5,6 +5,8 @@ from onnx import TensorProto
 
 NODES = 65
 CELLS = NODES - 1
+# Nodes of the shading fields, over the same square.
+SHADE_NODES = 2 * CELLS + 1
 TABLE_SCALE = 3
 
 
@@ -18,15 +20,11 @@ def sample(b, field, grid):
     return b.op("GridSample", [field, grid], mode="bilinear", padding_mode="border", align_corners=1)
 
 
-def invert(b, forward, rounds):
-    """u with u(x) = -D(x + u(x)): fixed-point steps at the grid's resolution. Returns u as [N, 2, nodes, nodes]."""
-    last_grid = b.constant(base_grids()[0])
-    here = b.sub(last_grid, b.op("Transpose", [forward], perm=[0, 2, 3, 1]))
-    for i in range(rounds):
-        moved = sample(b, forward, here)
-        if i + 1 < rounds:
-            here = b.sub(last_grid, b.op("Transpose", [moved], perm=[0, 2, 3, 1]))
-    return b.op("Neg", [moved])
+def invert(b, forward, here, locate):
+    """u with u(x) = -D(x + u(x)): two fixed-point steps. `here` are the nodes' own places, `locate` turns places into the
+    field's sampling coordinates. Returns u as [N, 2, rows, columns]."""
+    moved = sample(b, forward, locate(b.sub(here, b.op("Transpose", [forward], perm=[0, 2, 3, 1]))))
+    return b.op("Neg", [sample(b, forward, locate(b.sub(here, b.op("Transpose", [moved], perm=[0, 2, 3, 1]))))])
 
 
 class Coordinates:
@@ -37,18 +35,35 @@ class Coordinates:
         nodes = NODES * NODES
         forward = b.reshape(b.matmul(expression, b.input("field_expression", np.float32, ["controls", 4 * nodes])), (2, 2, NODES, NODES))
         head = b.reshape(b.matmul(pose, b.input("field_pose", np.float32, [11, 2 * nodes])), (1, 2, NODES, NODES))
-        skin = b.reshape(invert(b, forward, 2), (1, 4, NODES, NODES))
-        turned = invert(b, head, 2)
-        # Expression is undone in the face at rest: look its displacement up where the pose leads to.
+        turned = invert(b, head, b.constant(grid), lambda places: places)
         at = b.add(turned, planes)
-        skin = sample(b, skin, b.op("Transpose", [at], perm=[0, 2, 3, 1]))
+        skin = self._expression(b, forward, b.constant(planes), at)
         entries = b.mul(b.input("grid_pixels", np.float32, [1]), float(TABLE_SCALE))
         scale = lambda x: b.mul(b.add(x, 1.0), entries)
-        self.pose = scale(at)
-        self.upper = b.add(self.pose, b.mul(b.slice(skin, 0, 2, 1), entries))
-        self.lower = b.add(self.pose, b.mul(b.slice(skin, 2, 4, 1), entries))
+        upper, lower = (b.add(at, b.slice(skin, k, k + 2, 1)) for k in (0, 2))
         select = b.input("select_lower", np.float32, [1, 1, NODES, NODES])
-        self.base = b.mix(self.upper, self.lower, select)
+        # In units of the grid, -1..1.
+        self.source = b.mix(upper, lower, select)
+        self.pose, self.upper, self.lower, self.base = map(scale, (at, upper, lower, self.source))
+
+    def _expression(self, b, forward, planes, at):
+        """The expression's inverse, looked up where the pose leads to: [1, 4, nodes, nodes]. Computed on the face only."""
+        whole = b.integers(NODES, NODES)
+        first, count = b.input("face_nodes", np.int64, [2]), b.input("face_node_count", np.int64, [2])
+        past = b.op("Add", [first, count])
+        scale, shift = (b.input(f"face_grid_{what}", np.float32, [1, 1, 1, 2]) for what in ("scale", "shift"))
+        locate = lambda places: b.add(b.mul(places, scale), shift)
+        places = b.op("Transpose", [b.crop(planes, first, past)], perm=[0, 2, 3, 1])
+        skin = invert(b, b.crop(forward, first, past), places, locate)
+        skin = b.op("Reshape", [skin, b.concat([b.integers(1, 4), count], 0)])
+        # Where the head may take the face.
+        reach = b.input("face_reach", np.int64, [1])
+        start = b.op("Max", [b.op("Sub", [first, reach]), b.integers(0, 0)])
+        end = b.op("Min", [b.op("Add", [past, reach]), whole])
+        there = b.op("Transpose", [b.crop(at, start, end)], perm=[0, 2, 3, 1])
+        skin = sample(b, skin, locate(there))
+        none = b.integers(0, 0)
+        return b.op("Pad", [skin, b.concat([none, start, none, b.op("Sub", [whole, end])], 0), b.constant(0.0)])
 
 
 class TableIndex:
@@ -83,9 +98,11 @@ class TableIndex:
         at = b.add(b.min(b.max(at, 0.0), limit), 0.5)
         # One plane at a time: full-size planes are expensive to take apart.
         x, y = (
-            b.op("Floor", [b.op("Resize", [p, "", scales], mode="linear", coordinate_transformation_mode="asymmetric")])
+            b.op("Resize", [p, "", scales], mode="linear", coordinate_transformation_mode="asymmetric")
             for p in b.op("Split", [at], outputs=2, axis=1)
         )
+        # The cast rounds x down; y has to be whole before it counts rows.
+        y = b.op("Floor", [y])
         # The last node only ends the last cell.
         flat = b.op("Cast", [b.crop(b.add(b.mul(y, stride), x), b.integers(0, 0), size)], to=TensorProto.INT32)
         flat = b.reshape(flat, (count, -1))

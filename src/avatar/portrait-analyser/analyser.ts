@@ -6,15 +6,16 @@ import { cutEye, eyeRect } from './eyelids.js';
 import { type FaceFrame, fitFaceFrame } from './face-frame.js';
 import { EYES, LANDMARK_COUNT } from './landmark-sets.js';
 import { findLipLines } from './lip-curve.js';
-import { smoothstep } from './math.js';
+import { abs, clamp, max, min, smoothstep } from './math.js';
 import { fitMouthFrame, inMouth, type MouthFrame } from './mouth-frame.js';
 import { drawInterior } from './mouth-interior.js';
 import { type Patch, Photo, type Rect } from './photo.js';
 import { HeadShape, poseField, poseMotionAt } from './pose-field.js';
 import { coveringCells } from './regions.js';
+import { SHADE_NODES, SHADES, shadeFields, shadeRegion } from './shading.js';
 import { cutSkin, mouthRect, mouthRegion } from './skin-layers.js';
 import { colourTables, coverageTables, distanceTables, TABLE_SCALE, toYuv } from './tables.js';
-import { eachNode, GRID_NODES, placeWarpGrid, type WarpGrid } from './warp-grid.js';
+import { eachNode, GRID_NODES, gridUnitsPerPixel, placeWarpGrid, type WarpGrid } from './warp-grid.js';
 
 /** Tensors that make the renderer draw one person, by the renderer graph's input names, and `motion_ref`. */
 export type IdentityTensors = Record<string, Tensor>;
@@ -38,6 +39,10 @@ const EDGE_PIXELS = 1.6;
 /** How far gaze at 1 moves the eyeball's picture, in u. */
 const GAZE_X = 0.026;
 const GAZE_Y = 0.014;
+/** How far the head's motion takes any part of the face, at most, in u. */
+const FACE_REACH = 0.45;
+/** Where expression moves less than this many pixels, it is left out. */
+const UNSEEN_PIXELS = 0.1;
 
 /**
  * Turns one portrait into the identity tensors of the built-in renderer: displacement fields, layers and look-up tables.
@@ -62,7 +67,9 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
   return {
     motion_ref: floats(new Array<number>(MOTION_WIDTH).fill(0), [1, MOTION_WIDTH]),
     field_expression: { data: fields, dims: [fields.length / (4 * nodes), 4 * nodes] },
+    ...faceNodes(fields, face, grid),
     field_pose: { data: poseField(face, head, grid, FRAME_SIZE), dims: [11, 2 * nodes] },
+    field_shade: { data: shadeFields(face, mouth, grid), dims: [SHADES.length, SHADE_NODES * SHADE_NODES] },
     select_lower: { data: lowerSelection(mouth, grid), dims: [1, 1, GRID_NODES, GRID_NODES] },
     window_start: integers([grid.y0, grid.x0]),
     window_size: integers([grid.size, grid.size]),
@@ -74,10 +81,47 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
     lip_edge: floats([(LIP_RANGE * face.unit) / 127 / EDGE_PIXELS], [1]),
     eye_edge: floats([(EYE_RANGE * face.unit) / 127 / EDGE_PIXELS], [1]),
     region_motion: regionMotion(face, head, grid, mouth, eyes),
+    ...blockOf('shade', grid, shadeRegion(mouth, photo)),
     ...baseTables(photo),
     ...mouthTables(photo, face, mouth, grid),
     ...eyeTables('eye_left', photo, eyes[0], grid),
     ...eyeTables('eye_right', photo, eyes[1], grid),
+  };
+}
+
+/**
+ * The nodes that expression moves, and how to address a field cut to them: its sampling coordinates are scale times the
+ * square's own plus shift. `face_reach`: how many nodes further a turn of the head may take them.
+ */
+function faceNodes(fields: Float32Array, face: FaceFrame, grid: WarpGrid): IdentityTensors {
+  const last = GRID_NODES - 1;
+  const least = UNSEEN_PIXELS * gridUnitsPerPixel(grid);
+  let [top, left, bottom, right] = [last, last, 0, 0];
+  for (let at = 0; at < fields.length; at++) {
+    if (abs(fields[at]) < least) continue;
+    const node = at % (GRID_NODES * GRID_NODES);
+    const row = Math.floor(node / GRID_NODES);
+    const column = node % GRID_NODES;
+    top = min(top, row);
+    bottom = max(bottom, row);
+    left = min(left, column);
+    right = max(right, column);
+  }
+  // A rim of unmoved nodes: beyond the block its edge goes on. Nothing moved leaves one cell.
+  const span = (from: number, to: number): [number, number] => {
+    const first = clamp(from - 1, 0, last - 1);
+    return [first, max(min(to + 1, last) - first + 1, 2)];
+  };
+  const [row, rows] = span(top, bottom);
+  const [column, columns] = span(left, right);
+  const scale = [columns, rows].map((count) => last / (count - 1));
+  const shift = [column, row].map((first, k) => scale[k] * (1 - (2 * first) / last) - 1);
+  return {
+    face_nodes: integers([row, column]),
+    face_node_count: integers([rows, columns]),
+    face_grid_scale: floats(scale, [1, 1, 1, 2]),
+    face_grid_shift: floats(shift, [1, 1, 1, 2]),
+    face_reach: integers([Math.ceil((FACE_REACH * face.unit) / grid.cell)]),
   };
 }
 
@@ -107,7 +151,7 @@ function regionMotion(
   mouth: MouthFrame,
   eyes: readonly EyeFrame[],
 ): Tensor {
-  const middles = [mouth.origin, ...eyes.map((eye) => eye.origin)];
+  const middles = [mouth.origin, ...eyes.map((eye) => eye.origin), mouth.origin];
   const motions = middles.map(([x, y]) => poseMotionAt(face, head, x, y));
   const rows = motions[0].map((_, k) =>
     motions.flatMap((motion) => [motion[k][1] / grid.cell, motion[k][0] / grid.cell]),
@@ -177,13 +221,19 @@ function eyeTables(name: string, photo: Photo, eye: EyeFrame, grid: WarpGrid): I
 
 /** Where a region's tables lie against the moving square, how big they are, and which cells are composed from them. */
 function placement(name: string, grid: WarpGrid, table: Rect, region: Rect): IdentityTensors {
-  const cells = coveringCells(grid, region);
   const wide = (table.x1 - table.x0) * TABLE_SCALE;
   const high = (table.y1 - table.y0) * TABLE_SCALE;
   return {
     [`${name}_origin`]: vector([grid.x0 - table.x0, grid.y0 - table.y0], TABLE_SCALE),
     [`${name}_limit`]: vector([wide - 1, high - 1], 1),
     [`${name}_stride`]: floats([wide], [1]),
+    ...blockOf(name, grid, region),
+  };
+}
+
+function blockOf(name: string, grid: WarpGrid, region: Rect): IdentityTensors {
+  const cells = coveringCells(grid, region);
+  return {
     [`${name}_cells`]: integers([cells.row, cells.column]),
     [`${name}_cell_count`]: integers([cells.rows, cells.columns]),
   };

@@ -193,6 +193,12 @@ function commonMotion(p: MouthPoint): {
   };
 }
 
+/** Most in the middle, but enough at the corners too, where the grid's nodes are far apart for so narrow a gap. */
+function closingOverlap(reach: number): number {
+  const inner = max(0, 1 - reach * reach);
+  return CLOSING_OVERLAP * mix(Math.sqrt(inner), 1, 0.4) * smoothstep(1.1, 0.94, reach);
+}
+
 /** The corners of an open-mouthed photo, a little up at rest. */
 function cornerLift(mouth: MouthFrame, p: MouthPoint, near: (spread: number) => number): number {
   return mouth.open ? CORNER_LIFT * min(p.reach, 1) ** 2 * near(1.5) : 0;
@@ -215,7 +221,7 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
   const skin = 1 - 0.8 * smoothstep(0.15, mouth.chin, p.y);
   const belowLip = mix(1, 0.75, smoothstep(0, 0.08, p.into - p.thickness)) * skin;
   const closing = mouth.open ? mouth.gap - upperPartOfGap(mouth, 0) : 0;
-  const closeLip = p.reach < 1 ? p.gap - p.upperPart + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
+  const closeLip = mouth.open ? p.gap - p.upperPart + closingOverlap(p.reach) : 0;
   const closeChin = closing * 0.75 * share * (1 - 0.5 * smoothstep(0.8, 1.2, p.reach)) * smoothstep(-0.05, 0.15, p.y);
   const underChin = 1 - smoothstep(mouth.chin, mouth.chin + 0.3, p.y);
   return {
@@ -246,7 +252,7 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
   const v = throughLip(p);
   const cheek = bell((p.reach * p.half - 0.36) ** 2 / 0.03 + (p.y + 0.42) ** 2 / 0.035);
   const overNose = smoothstep(mouth.noseBase - 0.1, min(-p.thickness, mouth.noseBase + 0.12), p.y);
-  const close = p.reach < 1 ? p.upperPart + (mouth.open ? CLOSING_OVERLAP * Math.sqrt(inner) : 0) : 0;
+  const close = mouth.open ? p.upperPart + closingOverlap(p.reach) : 0;
   return {
     jaw: [-sign(p.s) * min(p.reach, 1) * 0.1 * JAW_DROP * near(1), JAW_DROP * drop],
     closeUpper: [0, close * lipwards * mix(1, 0.7, smoothstep(0, 0.05, p.into - p.thickness))],

@@ -37,6 +37,12 @@ export const EYES: readonly [EyeLandmarks, EyeLandmarks] = [
   },
 ];
 
+/** The fold from the nose's wing past the corner of the mouth, downward: on the picture's left, then on its right. */
+export const NASOLABIAL_FOLDS = [
+  [129, 203, 206, 216, 212],
+  [358, 423, 426, 436, 432],
+] as const;
+
 export const LANDMARK_COUNT = 468;
 
 /** Single points used by name. */
