@@ -36,6 +36,7 @@ const portraits = await readPortraits(
   [join(SAMPLES, 'portrait.jpg'), ...(await listPortraits(options.portraits))],
   progress,
 );
+if (portraits.length === 1) progress(`there are no portraits in ${options.portraits}: only the sample speaks`);
 const [sample] = portraits;
 const utterances = await readUtterances(join(root, 'models/evaluation/speech'));
 
@@ -84,14 +85,23 @@ const PARTS = {
 };
 
 const parts = [];
-for (const key of options.only) {
-  const { title, missing, run } = PARTS[key];
-  const skipped = await missing?.();
-  progress(`${title}${skipped ? `: left out, ${skipped}` : ''}`);
-  parts.push({ key, title, ...(skipped ? { rows: [], skipped } : await run()) });
-}
+for (const key of options.only) parts.push({ key, title: PARTS[key].title, ...(await runPart(PARTS[key])) });
 await subject.close();
 await report();
+
+/** A part's rows, or why there are none: one that fails does not take the others along. */
+async function runPart({ title, missing, run }) {
+  const skipped = await missing?.();
+  progress(`${title}${skipped ? `: left out, ${skipped}` : ''}`);
+  if (skipped) return { rows: [], skipped };
+  try {
+    return await run();
+  } catch (error) {
+    process.exitCode = 1;
+    progress(`${title}: failed, ${error.message}`);
+    return { rows: [], skipped: `it failed: ${error.message}` };
+  }
+}
 
 async function report() {
   const { name, version } = subject.pack.facts;
