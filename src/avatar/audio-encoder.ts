@@ -1,6 +1,14 @@
 import type { OnnxModel } from '../inference/onnx-model.js';
 import type { MotionWindow } from './engine.js';
 
+/**
+ * Frames of a waveform come in steps of so many where there is context to spare: a GPU chooses kernels anew for every
+ * length it meets, which may take it a second.
+ */
+const LENGTH_STEP = 5;
+/** Context below this is not spared: a pack that asks for little needs all of it. */
+const AMPLE_CONTEXT_FRAMES = 50;
+
 /** Turns windows of sound into audio features. */
 export class AudioEncoder {
   readonly #model: OnnxModel;
@@ -12,12 +20,35 @@ export class AudioEncoder {
   }
 
   /** @returns features `[frames, C]` of the window proper; its context is heard and then dropped. */
-  async encode({ waveform, contextFrames, frames }: MotionWindow): Promise<Float32Array> {
-    const samples = this.#normalisation === 'none' ? waveform : normalise(waveform);
+  async encode(window: MotionWindow): Promise<Float32Array> {
+    const { waveform, contextFrames, frames } = window;
+    const samplesPerFrame = waveform.length / (contextFrames + frames);
+    const spared = sparedFrames(window);
+    const heard = waveform.subarray(spared * samplesPerFrame);
+    const samples = this.#normalisation === 'none' ? heard : normalise(heard);
     const { features } = await this.#model.run({ waveform: { data: samples, dims: [1, samples.length] } });
     const C = features!.dims[2]!;
-    return (features!.data as Float32Array).slice(contextFrames * C, (contextFrames + frames) * C);
+    const behind = contextFrames - spared;
+    return (features!.data as Float32Array).slice(behind * C, (behind + frames) * C);
   }
+}
+
+/** Frames at the head of a window's context that need not be heard. */
+function sparedFrames({ contextFrames, frames }: MotionWindow): number {
+  return contextFrames > AMPLE_CONTEXT_FRAMES ? (contextFrames + frames) % LENGTH_STEP : 0;
+}
+
+/**
+ * Lengths of the contexts and windows that talks of one-second windows bring to the encoder: from the first window to
+ * those with full context, and the last windows, which are shorter.
+ */
+export function commonLengths(contextFrames: number, fps: number): Pick<MotionWindow, 'contextFrames' | 'frames'>[] {
+  const hop = fps - Math.round(0.2 * fps);
+  const lengths = [];
+  for (let start = 0; start < contextFrames; start += hop) lengths.push({ contextFrames: start, frames: fps });
+  const shortest = contextFrames > AMPLE_CONTEXT_FRAMES ? 0 : fps;
+  for (let frames = fps; frames >= shortest; frames -= LENGTH_STEP) lengths.push({ contextFrames, frames });
+  return lengths;
 }
 
 /** Zero mean and unit variance over the whole window, as Wav2Vec2's feature extractor does. */

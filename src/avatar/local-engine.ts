@@ -2,7 +2,7 @@ import { AppError } from '../errors.js';
 import { InferenceQueue, type Station } from '../inference/inference-queue.js';
 import type { ModelPack } from '../inference/model-pack.js';
 import { type Device, OnnxModel } from '../inference/onnx-model.js';
-import { AudioEncoder } from './audio-encoder.js';
+import { AudioEncoder, commonLengths } from './audio-encoder.js';
 import { cropToFace, type SourceImage } from './crop.js';
 import type {
   Avatar,
@@ -56,6 +56,7 @@ export class LocalEngine implements AvatarEngine {
     sizes: [1],
     run: async ([open]) => [await open!()],
   };
+  readonly #audioEncoder: AudioEncoder;
   readonly #motion: MotionStation;
   readonly #drawing: Station<Pose, Uint8Array>;
   readonly #avatars = new Set<LocalAvatar>();
@@ -72,8 +73,9 @@ export class LocalEngine implements AvatarEngine {
       expectsMore: (poses) => renderer.mixes && this.#othersSpeak(poses),
     };
     const sampler = new FlowSampler(models.motionGenerator);
+    this.#audioEncoder = new AudioEncoder(models.audioEncoder, pack.facts.audio.normalisation);
     this.#motion = new MotionStation(
-      new AudioEncoder(models.audioEncoder, pack.facts.audio.normalisation),
+      this.#audioEncoder,
       sampler,
       // On a CPU a run of two windows takes as long as two runs, and the first one's frames would wait for the second's.
       sampler.batches && device !== 'cpu' ? runSizes(device, batchFrames) : [1],
@@ -194,12 +196,20 @@ export class LocalEngine implements AvatarEngine {
     const { size } = this.#pack.facts.source;
     const { contextFrames, device, fps } = this.description;
     const grey = { width: size, height: size, data: new Uint8Array(size * size * 3).fill(128) };
-    const waveform = new Float32Array(((contextFrames + fps) * 16000) / fps);
-    const window = { startFrame: 0, frames: fps, overlapFrames: 0, contextFrames, waveform };
+    const silence = (lengths: Pick<MotionWindow, 'contextFrames' | 'frames'>): MotionWindow => ({
+      ...lengths,
+      startFrame: 0,
+      overlapFrames: 0,
+      waveform: new Float32Array(((lengths.contextFrames + lengths.frames) * 16000) / fps),
+    });
+    const window = silence({ contextFrames, frames: fps });
     const all = device !== 'cpu';
     const avatar = await this.#open(grey, { crop: false, seed: 0, nfe: 5, cfgScale: 2 });
     for (const count of all ? [...this.#motion.sizes].reverse() : [1]) {
       await this.#motion.run(Array.from({ length: count }, () => avatar.task(window)));
+    }
+    for (const lengths of all ? commonLengths(contextFrames, fps) : []) {
+      await this.#audioEncoder.encode(silence(lengths));
     }
     const tokens = new Float32Array(this.#pack.facts.motion.tokens);
     for (const count of all ? [...this.#drawing.sizes].reverse() : [1]) {
