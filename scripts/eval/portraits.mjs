@@ -99,8 +99,7 @@ async function evaluatePortrait(subject, embedder, { name, picture, source }, wa
   const itself = await likeness(original);
   const same = (await likeness(neutral)) / itself;
 
-  await drawSheet(subject, avatar, source, join(out, `sheet-${name}.jpg`));
-  const eyes = await closedEyes(subject, avatar, neutral);
+  const poses = poseMeasures(await drawSheet(subject, avatar, source, join(out, `sheet-${name}.jpg`)));
   const tokens = await subject.listen(avatar, wave);
   const speaking = [];
   const frames = [];
@@ -130,26 +129,33 @@ async function evaluatePortrait(subject, embedder, { name, picture, source }, wa
     neutral: same,
     speaking: mean(speaking),
     least: Math.min(...speaking),
-    eyes,
+    ...poses,
   };
 }
 
+/** Draws and measures the poses of the contact sheet. */
 async function drawSheet(subject, avatar, source, path) {
   const { width, height } = subject.size;
   const tiles = [{ word: 'the picture', picture: source.image }];
+  const faces = {};
   for (const [word, values] of Object.entries(sheetPoses(subject.pack.facts.motion))) {
-    tiles.push({ word, picture: toRgb(await subject.drawPose(avatar, values), width, height) });
+    const picture = toRgb(await subject.drawPose(avatar, values), width, height);
+    tiles.push({ word, picture });
+    faces[word] = await new FaceTracker(subject.faces).measure(picture);
   }
   await writeGrid(path, tiles, 3);
+  return faces;
 }
 
-/** How much of the eyes' opening is left when the lids are to be shut, by the mesh: 0 is shut. */
-async function closedEyes(subject, avatar, neutral) {
-  const { width, height } = subject.size;
-  const open = await new FaceTracker(subject.faces).measure(toRgb(neutral, width, height));
-  const shut = await subject.drawPose(avatar, { blink_left: 1, blink_right: 1 });
-  const face = await new FaceTracker(subject.faces).measure(toRgb(shut, width, height));
-  return open && face ? face.eyes / open.eyes : Number.NaN;
+/** What the poses look like to the mesh, against the neutral frame. A face that is not found gives no number. */
+function poseMeasures({ rest, 'open (ɑ)': open, 'round (u)': round, 'wide (i)': wide, blink }) {
+  const ratio = (face, of) => (face && rest ? face[of] / rest[of] : Number.NaN);
+  return {
+    gap: open && rest ? open.opening - rest.opening : Number.NaN,
+    round: ratio(round, 'width'),
+    wide: ratio(wide, 'width'),
+    eyes: ratio(blink, 'eyes'),
+  };
 }
 
 /** The seven frames around the first blink that has room for them. */
@@ -173,6 +179,7 @@ function rowsOf(portraits) {
   const average = (key) => mean(portraits.map((portrait) => portrait[key]));
   const strict = (cosines) => (cosines - STRANGER) / (1 - STRANGER);
   const stranger = `strangers ${STRANGER.toFixed(2)}`;
+  const ratio = (value) => value.toFixed(2);
   const decibel = (value) => `${value.toFixed(1)} dB`;
   return [
     row('identity.neutral', 'cosine to the picture, neutral', average('neutral'), 'fine', {
@@ -195,6 +202,15 @@ function rowsOf(portraits) {
     row('picture.psnr', 'neutral frame against the picture: mean PSNR', average('psnr'), 'decibel', {
       target: { least: 38 },
       beside: worst('psnr', decibel),
+    }),
+    row('picture.gap', 'gap of an open ɑ, more than at rest, face units', average('gap'), 'fine', {
+      beside: `real clips reach 0.08 to 0.19; ${worst('gap')}`,
+    }),
+    row('picture.round', 'width of a round u, of that at rest', average('round'), 'ratio', {
+      beside: `real clips reach 0.89 to 0.94; ${worst('round', ratio, 'least')}`,
+    }),
+    row('picture.wide', 'width of a wide i, of that at rest', average('wide'), 'ratio', {
+      beside: `real clips reach 1.04 to 1.22; ${worst('wide', ratio)}`,
     }),
     row('picture.eyes', 'lids of a full blink: opening left, by the mesh', average('eyes'), 'percent', {
       beside: `blinks of real clips 46 to 61 %; ${worst('eyes', (value) => `${Math.round(value * 100)} %`, 'least')}`,

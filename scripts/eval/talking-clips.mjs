@@ -131,6 +131,12 @@ function rowsOf(recordings) {
   const made = jitter(recordings.map(({ made }) => made.frames.opening));
   const beside = `real lips ${real.toFixed(4)}`;
   rows.push(row('clips.bend', 'opening, frames: mean bend from frame to frame', made, 'fine', { beside }));
+  for (const { name, made, real } of recordings) {
+    const [opening, width] = ['opening', 'width'].map((lips) => compare(made.tokens[lips], real[lips]));
+    const at = ({ lag }) => `at ${lag > 0 ? '+' : ''}${lag}`;
+    const beside = `opening ${at(opening)}; width ${width.best.toFixed(2)} ${at(width)}`;
+    rows.push(row(`clips.each.${name}`, `${name}: opening, tokens, best lag`, opening.best, 'ratio', { beside }));
+  }
   return rows;
 }
 
