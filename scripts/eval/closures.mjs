@@ -92,7 +92,8 @@ async function speak(subject, portrait, utterance) {
   const wanted = new Set(at.vowel);
   for (const { first, last } of at.held) for (let frame = first; frame < last; frame++) wanted.add(frame);
   for (const frame of [...at.bilabial, ...at.labiodental]) for (const near of [-1, 0, 1]) wanted.add(frame + near);
-  const shown = stripFrames(at);
+  const opening = subject.curve(tokens, 'open');
+  const shown = stripFrames(at, opening);
   for (const frames of Object.values(shown)) for (const frame of frames) wanted.add(frame);
   const order = [...wanted]
     .filter((frame) => frame >= 0 && frame * TOKENS.length < tokens.length)
@@ -120,15 +121,17 @@ async function speak(subject, portrait, utterance) {
       .filter(([, frames]) => frames.length === STRIP_FRAMES.length)
       .map(([word, frames]) => ({ word, frames })),
     rest: rest?.opening ?? 0,
-    opening: subject.curve(tokens, 'open'),
+    opening,
     tuck: subject.curve(tokens, 'tuck'),
   };
 }
 
-/** Seven frames around the first p, b or m and the first f or v that have room for them. */
-function stripFrames(at) {
+/** Seven frames around the p, b or m and the f or v that stand next to the widest opening: the hardest to close for. */
+function stripFrames(at, opening) {
   const around = (frames) => {
-    const middle = frames.find((frame) => frame >= 3);
+    const whole = frames.filter((frame) => frame >= 3 && frame + 3 < opening.length);
+    const widest = (frame) => Math.max(...STRIP_FRAMES.map((near) => opening[frame + near]));
+    const [middle] = whole.sort((a, b) => widest(b) - widest(a));
     return middle === undefined ? [] : STRIP_FRAMES.map((near) => middle + near);
   };
   return { 'p b m': around(at.bilabial), 'f v': around(at.labiodental) };
