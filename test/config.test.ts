@@ -18,8 +18,8 @@ describe('readConfig', () => {
   });
 
   it('names every variable that does not fit, and what is allowed', () => {
-    expect(() => readConfig({ PORT: '99999', DEVICE: 'tpu', MODEL_PACK: '../secrets' })).toThrow(
-      /PORT=99999 must be a whole number from 0 to 65535[\s\S]*MODEL_PACK=\.\.\/secrets[\s\S]*DEVICE=tpu must be auto, cpu or cuda/,
+    expect(() => readConfig({ PORT: '99999', DEVICE: 'tpu', BATCH_FRAMES: '65', MODEL_PACK: '../secrets' })).toThrow(
+      /PORT=99999 must be a whole number from 0 to 65535[\s\S]*MODEL_PACK=\.\.\/secrets[\s\S]*DEVICE=tpu must be auto, cpu, cuda or tensorrt[\s\S]*BATCH_FRAMES=65 must be a whole number from 1 to 64/,
     );
   });
 });

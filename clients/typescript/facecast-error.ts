@@ -21,6 +21,7 @@ export const SERVICE_ERROR_CODES = [
   'internal',
   'not_ready',
   'draining',
+  'gpu_memory_full',
 ] as const;
 
 /**
