@@ -72,7 +72,7 @@ export class OnnxModel {
     if (!this.#session) throw new Error('The model is closed.');
     const inputs: Record<string, OrtTensor> = {};
     for (const [name, { data, dims }] of Object.entries(feeds)) {
-      inputs[name] = new OrtTensor(elementType(data), data, dims as number[]);
+      inputs[name] = tensor(elementType(data), data, dims);
     }
     const outputs = await this.#session.run(inputs);
     const result: Record<string, Tensor> = {};
@@ -100,6 +100,15 @@ function elementType(data: TensorData): ElementType {
   if (data instanceof Uint16Array) return 'float16';
   if (data instanceof Int32Array) return 'int32';
   return 'int64';
+}
+
+/**
+ * Where JavaScript has a `Float16Array` (Node 24), `Tensor` puts half floats into one, whose length onnxruntime-node 1.29
+ * reads as 0. It takes anything with a tensor's properties, though.
+ */
+function tensor(type: ElementType, data: TensorData, dims: readonly number[]): OrtTensor {
+  if (type === 'float16') return { type, data, dims, location: 'cpu' } as unknown as OrtTensor;
+  return new OrtTensor(type, data, dims);
 }
 
 /** Half floats come as a `Float16Array` where JavaScript has that, as a `Uint16Array` elsewhere. */
