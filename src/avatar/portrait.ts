@@ -69,7 +69,8 @@ async function decode(bytes: Buffer): Promise<RgbImage> {
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   if (info.channels !== 3) throw new Error(`Expected 3 channels, got ${info.channels}.`);
-  return { width: info.width, height: info.height, data };
+  // A copy: sharp's memory is its own, and Node 22 and later do not let it be handed to another thread.
+  return { width: info.width, height: info.height, data: new Uint8Array(data) };
 }
 
 function invalid(what: string, cause?: unknown): AppError {
