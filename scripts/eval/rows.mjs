@@ -20,7 +20,8 @@ const FORMATS = {
 };
 
 export function formatted(value, format) {
-  return value === null || value === undefined ? '-' : FORMATS[format](value);
+  // Without the minus of what is rounded to nothing.
+  return value === null || value === undefined ? '-' : FORMATS[format](value).replace(/^-(0(\.0*)?)(?!\.?\d)/, '$1');
 }
 
 export function meetsTarget({ value, target }) {

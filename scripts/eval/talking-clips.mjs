@@ -104,12 +104,26 @@ function pooled(recordings, source, lips, best) {
   );
 }
 
+/** What a wrong curve reaches: every clip's lips beside those that another clip's sound made, mean over all such pairings. */
+function chance(recordings, source, lips, best) {
+  const shifts = recordings.slice(1).map((_, i) => i + 1);
+  return mean(
+    shifts.map((shift) => {
+      const mixed = recordings.map(({ real }, i) => ({
+        real,
+        made: recordings[(i + shift) % recordings.length].made,
+      }));
+      return pooled(mixed, source, lips, best);
+    }),
+  );
+}
+
 function rowsOf(recordings) {
   const rows = [];
   for (const lips of ['opening', 'width']) {
     for (const best of [false, true]) {
       const at = best ? 'best lag' : 'lag 0';
-      const beside = ['energy', 'spectrum']
+      const simple = ['energy', 'spectrum']
         .map((source) => `${source} ${pooled(recordings, source, lips, best).toFixed(2)}`)
         .join(', ');
       for (const source of ['tokens', 'frames']) {
@@ -117,7 +131,9 @@ function rowsOf(recordings) {
         const name = `${lips}, ${source}, ${at}: correlation over all clips`;
         const trial = best && source === 'tokens' ? `, trial ${TRIAL[lips].toFixed(2)}` : '';
         const target = { least: TARGETS[lips] };
-        rows.push(row(key, name, pooled(recordings, source, lips, best), 'ratio', { target, beside: beside + trial }));
+        const luck = recordings.length > 1 ? `, chance ${chance(recordings, source, lips, best).toFixed(2)}` : '';
+        const beside = simple + luck + trial;
+        rows.push(row(key, name, pooled(recordings, source, lips, best), 'ratio', { target, beside }));
       }
     }
   }
@@ -129,7 +145,7 @@ function rowsOf(recordings) {
   const jitter = (curves) => mean(curves.map((curve) => mean(bends(curve))));
   const real = jitter(recordings.map(({ real }) => real.opening));
   const made = jitter(recordings.map(({ made }) => made.frames.opening));
-  const beside = `real lips ${real.toFixed(4)}`;
+  const beside = `real lips ${real.toFixed(3)}`;
   rows.push(row('clips.bend', 'opening, frames: mean bend from frame to frame', made, 'fine', { beside }));
   for (const { name, made, real } of recordings) {
     const [opening, width] = ['opening', 'width'].map((lips) => compare(made.tokens[lips], real[lips]));

@@ -7,7 +7,7 @@ const { moments } = require('../../scripts/eval/closures.mjs');
 const { measureFace } = require('../../scripts/eval/face-measure.mjs');
 const { readOptions, PARTS } = require('../../scripts/eval/options.mjs');
 const { cut, psnr, toI420, toRgb } = require('../../scripts/eval/pictures.mjs');
-const { asMarkdown, asText, meetsTarget, row } = require('../../scripts/eval/rows.mjs');
+const { asMarkdown, asText, formatted, meetsTarget, row } = require('../../scripts/eval/rows.mjs');
 const { makeSound, SOUND_NAMES } = require('../../scripts/eval/sounds.mjs');
 const { checkTokens, curve, pose, TOKENS } = require('../../scripts/eval/tokens.mjs');
 
@@ -257,6 +257,14 @@ describe('the report', () => {
   it('says what meets its target', () => {
     expect(parts[0]!.rows.map(meetsTarget)).toEqual([true, false, undefined]);
     expect(row('d', 'at the target', 0.6, 'ratio', { target: { least: 0.6 } })).toMatchObject({ value: 0.6 });
+  });
+
+  it('has no minus before nothing, and keeps it before something', () => {
+    expect(formatted(-0.0002, 'fine')).toBe('0.000');
+    expect(formatted(-0.0006, 'fine')).toBe('-0.001');
+    expect(formatted(-0.001, 'percent')).toBe('-0.1 %');
+    expect(formatted(-0.0001, 'percent')).toBe('0.0 %');
+    expect(formatted(null, 'ratio')).toBe('-');
   });
 
   it('is a table for a terminal and for Markdown', () => {
