@@ -3,16 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Api } from '../support/api.js';
 import { makeImtalkerPack } from '../support/imtalker-pack.js';
 import { pcm, wav } from '../support/media.js';
-import { samplePortrait, sampleSpeech } from '../support/service.js';
-import { type GpuService, startGpuService } from './gpu-service.js';
+import { samplePortrait, sampleSpeech, startService, type TestService } from '../support/service.js';
+import { startTestEngine } from './device.js';
 
 let folder: string;
-let service: GpuService;
+let service: TestService;
 let api: Api;
 
 beforeAll(async () => {
   folder = await makeImtalkerPack();
-  service = await startGpuService(folder);
+  service = await startService({ engine: await startTestEngine(folder) });
   api = new Api(service.url);
 });
 

@@ -1,9 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { Api } from '../support/api.js';
 import { decodedFrames, pcm, wav } from '../support/media.js';
-import { samplePortrait, sampleSpeech } from '../support/service.js';
-import { DEVICE, PACKS } from './device.js';
-import { type GpuService, startGpuService } from './gpu-service.js';
+import { samplePortrait, sampleSpeech, startService, type TestService } from '../support/service.js';
+import { DEVICE, PACKS, startTestEngine } from './device.js';
 
 /** 2.5 s at 24 kHz, fed in two pieces. */
 const FRAMES = 63;
@@ -16,12 +15,12 @@ beforeAll(async () => {
 
 describe.each(PACKS)('$name pack', ({ make, temporary }) => {
   let folder: string;
-  let service: GpuService;
+  let service: TestService;
   let api: Api;
 
   beforeAll(async () => {
     folder = await make();
-    service = await startGpuService(folder);
+    service = await startService({ engine: await startTestEngine(folder) });
     api = new Api(service.url);
   });
 

@@ -51,6 +51,8 @@ export async function startEngine({
 }
 
 export interface TestServiceOptions extends TestEngineOptions {
+  /** Started by the caller, closed with the service; in place of one with the options above. */
+  readonly engine?: WorkerEngine;
   readonly maxSessions?: number;
   readonly idleMinutes?: number;
   readonly maxQueuedSeconds?: number;
@@ -59,7 +61,7 @@ export interface TestServiceOptions extends TestEngineOptions {
 export async function startService(options: TestServiceOptions = {}): Promise<TestService> {
   const logger = createLogger(process.env.LOG_LEVEL ?? 'silent');
   const hlsDirectory = await mkdtemp(join(tmpdir(), 'facecast-test-'));
-  const engine = await startEngine(options);
+  const engine = options.engine ?? (await startEngine(options));
   const registry = new SessionRegistry({
     engine,
     hlsDirectory,
