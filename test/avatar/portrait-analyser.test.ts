@@ -4,6 +4,9 @@ import {
   type PortraitSource,
 } from '../../src/avatar/portrait-analyser/analyser.js';
 import { CONTROLS, JAW_DROP } from '../../src/avatar/portrait-analyser/controls.js';
+import { fitFaceFrame } from '../../src/avatar/portrait-analyser/face-frame.js';
+import { findPerson, MATTE_CELL } from '../../src/avatar/portrait-analyser/person-matte.js';
+import { Photo } from '../../src/avatar/portrait-analyser/photo.js';
 import { fillSmoothly } from '../../src/avatar/portrait-analyser/smooth-fill.js';
 import { ThinPlateSpline } from '../../src/avatar/portrait-analyser/thin-plate-spline.js';
 import { GRID_NODES } from '../../src/avatar/portrait-analyser/warp-grid.js';
@@ -187,6 +190,34 @@ describe('ThinPlateSpline', () => {
       1e-3,
     );
     expect(spline.at(4, -3)).toBeCloseTo(plane(4, -3), 4);
+  });
+});
+
+describe('findPerson', () => {
+  test('tells hair and shoulders from a background of two colours', () => {
+    const landmarks = meanFace(256, 230, 220);
+    const person = (x: number, y: number) =>
+      Math.hypot((x - 256) / 115, (y - 205) / 155) < 1 || (y > 350 && Math.abs(x - 256) < 70 + 1.2 * (y - 350));
+    const image = paint((x, y) => {
+      if (Math.hypot((x - 256) / 85, (y - 230) / 115) < 1) return [200, 150, 130];
+      if (person(x, y)) return y > 350 ? [70, 30, 60] : [50, 35, 30];
+      return x < 200 ? [90, 130, 90] : [150, 160, 170];
+    });
+    const { width, height, share } = findPerson(new Photo(image), fitFaceFrame(landmarks, 512, 512));
+    expect([width, height]).toEqual([128, 128]);
+    let [missed, invented, inside, outside] = [0, 0, 0, 0];
+    for (let at = 0; at < share.length; at++) {
+      const [x, y] = [(at % width) * MATTE_CELL + 2, Math.floor(at / width) * MATTE_CELL + 2];
+      if (person(x, y)) {
+        inside++;
+        missed += share[at] < 0.5 ? 1 : 0;
+      } else {
+        outside++;
+        invented += share[at] > 0.5 ? 1 : 0;
+      }
+    }
+    expect(missed / inside).toBeLessThan(0.03);
+    expect(invented / outside).toBeLessThan(0.08);
   });
 });
 

@@ -363,6 +363,63 @@ describe('renderer graph on painted pictures', () => {
     }
   });
 
+  /** A head with dark hair before two door posts, and how far each pixel lies outside it (1 on the hair's edge). */
+  function headBeforePosts() {
+    const landmarks = meanFace(256, 270, 230);
+    const middle = { x: 256, y: (landmarks[10 * 3 + 1] + landmarks[152 * 3 + 1]) / 2 };
+    const [wide, high] = [
+      0.5 * (landmarks[454 * 3] - landmarks[234 * 3]),
+      0.5 * (landmarks[152 * 3 + 1] - landmarks[10 * 3 + 1]),
+    ];
+    const outside = (x: number, y: number) =>
+      Math.hypot((x - middle.x) / (1.25 * wide), (y - middle.y + 0.3 * high) / (1.5 * high));
+    const image = paint((x, y) => {
+      if (Math.hypot((x - middle.x) / wide, (y - middle.y) / high) < 1) return [205, 150, 125];
+      if (outside(x, y) < 1) return [60, 40, 30];
+      if (y > 370 && Math.abs(x - middle.x) < 60 + 1.5 * (y - 370)) return [80, 40, 50];
+      return Math.abs(Math.abs(x - middle.x) / (1.25 * wide) - 1.45) < 0.05 ? [90, 100, 110] : [120, 170, 225];
+    });
+    return { source: { image, landmarks }, outside, top: middle.y - 1.8 * high };
+  }
+
+  test('turns the head without bending what is behind it', async () => {
+    const { source, outside } = headBeforePosts();
+    const tensors = analysePortrait(source);
+    const rest = await render(tensors);
+    const poses: Array<Record<string, number>> = [{ roll: 0.15 }, { yaw: 0.22, pitch: -0.1 }, { shift_x: 0.1 }];
+    for (const pose of poses) {
+      const frame = await render(tensors, pose);
+      let [far, bent, moved] = [0, 0, 0];
+      for (let y = 0; y < 330; y++) {
+        for (let x = 0; x < 512; x++) {
+          const different = Math.abs(frame[y * 512 + x] - rest[y * 512 + x]) > 4;
+          if (outside(x, y) < 1) moved += different ? 1 : 0;
+          else if (outside(x, y) > 1.38) {
+            far++;
+            bent += different ? 1 : 0;
+          }
+        }
+      }
+      expect(far).toBeGreaterThan(30000);
+      expect(moved).toBeGreaterThan(500);
+      expect(bent).toBe(0);
+    }
+  });
+
+  test('takes the hair along as far as the face', async () => {
+    const { source, top } = headBeforePosts();
+    const tensors = analysePortrait(source);
+    const shift = 0.12 * unitOf(source);
+    const edge = (frame: Uint8Array) => {
+      const row = Math.round(top + 14) * 512;
+      let left = 120;
+      while (frame[row + left] > 85 || frame[row + left + 4] > 85) left++;
+      return left;
+    };
+    const moved = edge(await render(tensors, { shift_x: 0.12 })) - edge(await render(tensors));
+    expect(Math.abs(moved - shift)).toBeLessThan(1.5);
+  });
+
   test('a small face moves in its own part of the frame only', async () => {
     const image = paint((x, y) => [(x * 3) % 256, (y * 5) % 256, (x + y) % 256]);
     const tensors = analysePortrait({ image, landmarks: meanFace(400, 100, 80) });

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from compose import Block, Region, compose_eye, compose_mouth, paste, shade
+from compose import Block, Region, compose_eye, compose_mouth, enlarge, shade
 from graph_builder import GraphBuilder
 from motion_controls import TOKENS, expression_controls, pose_coefficients, read_tokens, shade_strengths
 from onnx import TensorProto
-from warp import CELLS, NODES, TABLE_SCALE, Coordinates, TableIndex, look_up
+from warp import CELLS, NODES, TABLE_SCALE, Coordinates, TableIndex, look_up, sample
 
 FRAME = 512
+SIDES = {"y": FRAME, "u": FRAME // 2, "v": FRAME // 2}
 # Blink below this is an open eye.
 LIDS_AT_REST = 0.05
 
@@ -33,16 +34,17 @@ def build(path):
     half_scales = b.mul(scales, [1.0, 1.0, 0.5, 0.5])
     window_start = b.input("window_start", np.int64, [2])
     window_size = b.input("window_size", np.int64, [2])
-    window_end = b.op("Add", [window_start, window_size])
-    halve = lambda x: b.op("Div", [x, b.integers(2, 2)])
-
-    planes = base_planes(b, at, window_start, window_size, halve(window_size), scales, half_scales)
-
     cell = b.op("Div", [window_size, b.integers(CELLS, CELLS)])
+    # Where the head is not, the frame is the picture behind it.
+    planes = {p: b.input(f"still_{p}", np.uint8, [1, 1, side, side]) for p, side in SIDES.items()}
+    head = Block(b, "head", None, None, cell, window_start)
+    blocks = compose_head(b, head, at, planes, window_start, scales, half_scales)
+    planes = {p: head.paste(planes[p], blocks[p], p != "y") for p in planes}
+
     moved = b.matmul(pose, b.input("region_motion", np.float32, [11, 8]))
     shifts = b.reshape(b.op("Cast", [b.op("Round", [moved])], to=TensorProto.INT64), (8,))
     regions = [
-        Region(b, name, i, shifts, cell, scales, half_scales) for i, name in enumerate(("mouth", "eye_left", "eye_right"))
+        Region(b, name, i, shifts, cell, window_start, scales, half_scales) for i, name in enumerate(("mouth", "eye_left", "eye_right"))
     ]
 
     eye_edge = b.input("eye_edge", np.float32, [1])
@@ -63,36 +65,37 @@ def build(path):
     planes = {p: mouth.paste(planes[p], blocks[p], p != "y") for p in planes}
 
     # Folds and hollows come with expression, over all layers.
-    shaded = Block(b, "shade", 3, shifts, cell)
+    shaded = Block(b, "shade", 3, shifts, cell, window_start)
     strengths = shade_strengths(b, expression)
     planes["y"] = shaded.paste(planes["y"], shade(b, shaded, at, planes["y"], strengths, scales), False)
 
-    # Outside the moving window the frame is the photo.
-    flat = []
-    for p in "yuv":
-        side = FRAME if p == "y" else FRAME // 2
-        still = b.input(f"still_{p}", np.uint8, [1, 1, side, side])
-        start, end = (window_start, window_end) if p == "y" else (halve(window_start), halve(window_end))
-        flat.append(b.reshape(paste(b, still, planes[p], start, end), (1, side * side)))
+    flat = [b.reshape(planes[p], (1, SIDES[p] ** 2)) for p in "yuv"]
     frames = b.reshape(b.concat(flat, 1), (1, FRAME * 3 // 2, FRAME))
     b.save(path, "portrait_renderer", frames, np.uint8, [1, FRAME * 3 // 2, FRAME], "Facecast portrait renderer")
 
 
-def base_planes(b, at, window_start, window_size, half_size, scales, half_scales):
-    """The whole window warped as one layer: everything but mouth and eyes is done with this."""
+def compose_head(b, block, at, planes, window_start, scales, half_scales):
+    """The warped photo, everything but mouth and eyes, over the picture behind it. Luma and chroma as flat floats."""
     last = FRAME * TABLE_SCALE - 1.0
     corner = b.to_float(b.op("Mul", [window_start, b.integers(TABLE_SCALE, TABLE_SCALE)]))
     rows, columns = b.op("Split", [corner], outputs=2, axis=0)
     origin = b.reshape(b.concat([columns, rows], 0), (1, 2, 1, 1))
     index = TableIndex(b, origin, b.constant([[[[last]], [[last]]]]), b.constant([last + 1]), scales, half_scales)
     entries = (FRAME * TABLE_SCALE) ** 2
-    (full,), (half,) = index.full([at.base], window_size), index.half([at.base], half_size)
-    planes = {}
+    nodes = [b.crop(at.base, block.first, block.past)]
+    (full,), (half,) = index.full(nodes, block.size), index.half(nodes, block.half_size)
+    field = b.input("field_alpha", np.float32, [1, 1, NODES, NODES])
+    places = b.op("Transpose", [b.crop(at.source, block.first, block.past)], perm=[0, 2, 3, 1])
+    samples = sample(b, field, places)
+    result = {}
     for p in "yuv":
         table = b.input(f"base_{p}", np.uint8, [1, entries if p == "y" else entries // 4])
-        shape = b.concat([b.integers(1, 1), window_size if p == "y" else half_size], 0)
-        planes[p] = b.reshape(look_up(b, table, full if p == "y" else half), shape)
-    return planes
+        size, by = (block.size, scales) if p == "y" else (block.half_size, half_scales)
+        if p != "v":
+            alpha = b.reshape(b.crop(enlarge(b, samples, by), b.integers(0, 0), size), (1, -1))
+        behind = b.to_float(b.reshape(b.crop(planes[p], *block.bounds(p != "y")), (1, -1)))
+        result[p] = b.mix(behind, b.to_float(look_up(b, table, full if p == "y" else half)), alpha)
+    return result
 
 
 if __name__ == "__main__":

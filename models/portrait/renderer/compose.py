@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto
 
-from warp import CELLS, SHADE_NODES, TABLE_SCALE, TableIndex, look_up, sample
+from warp import CELLS, FINE_NODES, TABLE_SCALE, TableIndex, look_up, sample
 
 # Codes per u of the analyser's signed distances (analyser.ts: LIP_RANGE, EYE_RANGE).
 LIP_CODES = 127 / 0.06
@@ -14,20 +14,20 @@ BLACK = {"y": 16.0, "u": 128.0, "v": 128.0}
 
 
 class Block:
-    """A block of grid cells that follows the head."""
+    """A block of grid cells; with a number it follows the head."""
 
-    def __init__(self, b, name, number, shifts, cell):
+    def __init__(self, b, name, number, shifts, cell, corner):
         self.b = b
         self.name = name
         starts = b.input(f"{name}_cells", np.int64, [2])
         count = b.input(f"{name}_cell_count", np.int64, [2])
-        start = b.op("Add", [starts, b.slice(shifts, 2 * number, 2 * number + 2, 0)])
+        start = starts if number is None else b.op("Add", [starts, b.slice(shifts, 2 * number, 2 * number + 2, 0)])
         room = b.op("Sub", [b.integers(CELLS, CELLS), count])
         start = b.op("Max", [b.op("Min", [start, room]), b.integers(0, 0)])
         self.first = start
         self.past = b.op("Add", [b.op("Add", [start, count]), b.integers(1, 1)])
         self.size = b.op("Mul", [count, cell])
-        self.from_ = b.op("Mul", [start, cell])
+        self.from_ = b.op("Add", [b.op("Mul", [start, cell]), corner])
         half = lambda x: b.op("Div", [x, b.integers(2, 2)])
         self.half_size, self.half_from = half(self.size), half(self.from_)
 
@@ -47,8 +47,8 @@ class Block:
 class Region(Block):
     """A block composed from layers, with the index helper of its own tables."""
 
-    def __init__(self, b, name, number, shifts, cell, scales, half_scales):
-        super().__init__(b, name, number, shifts, cell)
+    def __init__(self, b, name, number, shifts, cell, corner, scales, half_scales):
+        super().__init__(b, name, number, shifts, cell, corner)
         vector = lambda what: b.input(f"{name}_{what}", np.float32, [1, 2, 1, 1])
         stride = b.input(f"{name}_stride", np.float32, [1])
         self.index = TableIndex(b, vector("origin"), vector("limit"), stride, scales, half_scales)
@@ -149,17 +149,17 @@ def compose_eye(b, region, at, planes, shut, gaze, gain):
     return result
 
 
+def enlarge(b, nodes, scales):
+    return b.op("Resize", [nodes, "", scales], mode="linear", coordinate_transformation_mode="asymmetric")
+
+
 def shade(b, block, at, luma, strengths, scales):
     """The skin's light with expression: the block's luma as flat floats."""
-    fields = b.matmul(strengths, b.input("field_shade", np.float32, [2, SHADE_NODES**2]))
-    fields = b.reshape(fields, (1, 1, SHADE_NODES, SHADE_NODES))
+    fields = b.add(b.matmul(strengths, b.input("field_shade", np.float32, [2, FINE_NODES**2])), 1.0)
     # Twice as many samples as the coordinates have nodes, the fields being twice as fine.
-    twice = b.constant([1.0, 1.0, 2.0, 2.0])
-    enlarge = lambda x, by: b.op("Resize", [x, "", by], mode="linear", coordinate_transformation_mode="asymmetric")
-    grid = enlarge(b.crop(at.source, block.first, block.past), twice)
-    change = sample(b, fields, b.op("Transpose", [grid], perm=[0, 2, 3, 1]))
-    change = b.crop(enlarge(change, b.mul(scales, [1.0, 1.0, 0.5, 0.5])), b.integers(0, 0), block.size)
+    places = enlarge(b, b.crop(at.source, block.first, block.past), b.constant([1.0, 1.0, 2.0, 2.0]))
+    fields = b.reshape(fields, (1, 1, FINE_NODES, FINE_NODES))
+    samples = sample(b, fields, b.op("Transpose", [places], perm=[0, 2, 3, 1]))
+    change = b.crop(enlarge(b, samples, b.mul(scales, [1.0, 1.0, 0.5, 0.5])), b.integers(0, 0), block.size)
     pixels = b.to_float(b.crop(luma, *block.bounds(False)))
-    black = BLACK["y"]
-    lit = b.add(b.mul(b.sub(pixels, black), b.add(change, 1.0)), black)
-    return b.reshape(b.clip(lit, black, 235.0), (1, -1))
+    return b.reshape(b.mul(pixels, change), (1, -1))

@@ -4,6 +4,7 @@ import { expressionFields, upperClosing } from './controls.js';
 import { type EyeFrame, fitEyeFrame } from './eye-frame.js';
 import { cutEye, eyeRect } from './eyelids.js';
 import { type FaceFrame, fitFaceFrame } from './face-frame.js';
+import { HeadLayer } from './head-layer.js';
 import { EYES, LANDMARK_COUNT } from './landmark-sets.js';
 import { findLipLines } from './lip-curve.js';
 import { abs, clamp, max, min, smoothstep } from './math.js';
@@ -40,14 +41,14 @@ const EDGE_PIXELS = 1.6;
 const GAZE_X = 0.026;
 const GAZE_Y = 0.014;
 /** How far the head's motion takes any part of the face, at most, in u. */
-const FACE_REACH = 0.45;
+const FACE_REACH = 0.35;
 /** Where expression moves less than this many pixels, it is left out. */
 const UNSEEN_PIXELS = 0.1;
 
 /**
  * Turns one portrait into the identity tensors of the built-in renderer: displacement fields, layers and look-up tables.
  *
- * Pure geometry on the picture and its mesh; about half a second on one core, the same input gives the same bytes. Any
+ * Pure geometry on the picture and its mesh; about three quarters of a second on one core, the same input gives the same bytes. Any
  * mesh is accepted: tilted, small or cut by the frame's border; degenerate geometry is bounded, never NaN.
  *
  * @throws RangeError when the image is not 512x512 or the mesh has fewer than 468 points
@@ -63,12 +64,13 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
   const mouth = fitMouthFrame(face, findLipLines(photo, face));
   const eyes = [fitEyeFrame(face, EYES[0], 1), fitEyeFrame(face, EYES[1], -1)] as const;
   const nodes = GRID_NODES * GRID_NODES;
+  const layer = new HeadLayer(photo, face, grid);
   const fields = expressionFields(face, mouth, eyes, head, grid);
   return {
     motion_ref: floats(new Array<number>(MOTION_WIDTH).fill(0), [1, MOTION_WIDTH]),
     field_expression: { data: fields, dims: [fields.length / (4 * nodes), 4 * nodes] },
     ...faceNodes(fields, face, grid),
-    field_pose: { data: poseField(face, head, grid, FRAME_SIZE), dims: [11, 2 * nodes] },
+    field_pose: { data: poseField(face, head, grid, FRAME_SIZE, (x, y) => layer.weight(x, y)), dims: [11, 2 * nodes] },
     field_shade: { data: shadeFields(face, mouth, grid), dims: [SHADES.length, SHADE_NODES * SHADE_NODES] },
     select_lower: { data: lowerSelection(mouth, grid), dims: [1, 1, GRID_NODES, GRID_NODES] },
     window_start: integers([grid.y0, grid.x0]),
@@ -82,7 +84,9 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
     eye_edge: floats([(EYE_RANGE * face.unit) / 127 / EDGE_PIXELS], [1]),
     region_motion: regionMotion(face, head, grid, mouth, eyes),
     ...blockOf('shade', grid, shadeRegion(mouth, photo)),
-    ...baseTables(photo),
+    field_alpha: { data: alphaField(layer, grid), dims: [1, 1, GRID_NODES, GRID_NODES] },
+    ...blockOf('head', grid, layer.rect()),
+    ...baseTables(photo, layer),
     ...mouthTables(photo, face, mouth, grid),
     ...eyeTables('eye_left', photo, eyes[0], grid),
     ...eyeTables('eye_right', photo, eyes[1], grid),
@@ -159,10 +163,22 @@ function regionMotion(
   return floats(rows.flat(), [rows.length, 2 * middles.length]);
 }
 
-function baseTables(photo: Photo): IdentityTensors {
+/** Opacity of the head's layer at the nodes. */
+function alphaField(layer: HeadLayer, grid: WarpGrid): Float32Array {
+  const field = new Float32Array(GRID_NODES * GRID_NODES);
+  eachNode(grid, (x, y, node) => {
+    field[node] = layer.alpha(x, y);
+  });
+  return field;
+}
+
+function baseTables(photo: Photo, layer: HeadLayer): IdentityTensors {
   const whole = photo.patch({ x0: 0, y0: 0, x1: photo.width, y1: photo.height });
+  const behind = photo.patch(whole.rect);
+  behind.rgb.set(layer.background());
   const tables = colourTables(whole);
-  const still = (table: Uint8Array, side: number): Tensor => {
+  const still = colourTables(behind);
+  const everyThird = (table: Uint8Array, side: number): Tensor => {
     // Every third entry is a pixel as it is.
     const data = new Uint8Array(side * side);
     const wide = side * TABLE_SCALE;
@@ -175,9 +191,9 @@ function baseTables(photo: Photo): IdentityTensors {
     base_y: bytes(tables.y),
     base_u: bytes(tables.u),
     base_v: bytes(tables.v),
-    still_y: still(tables.y, FRAME_SIZE),
-    still_u: still(tables.u, FRAME_SIZE / 2),
-    still_v: still(tables.v, FRAME_SIZE / 2),
+    still_y: everyThird(still.y, FRAME_SIZE),
+    still_u: everyThird(still.u, FRAME_SIZE / 2),
+    still_v: everyThird(still.v, FRAME_SIZE / 2),
   };
 }
 

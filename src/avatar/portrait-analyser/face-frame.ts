@@ -1,5 +1,5 @@
 import { LANDMARK_COUNT, POINT } from './landmark-sets.js';
-import { clamp } from './math.js';
+import { clamp, hypot, max } from './math.js';
 
 /** Below this an outer-eye distance carries no features worth moving; degenerate meshes are treated as this big. */
 const SMALLEST_UNIT_PX = 10;
@@ -36,6 +36,15 @@ export function canonical(frame: FaceFrame, index: number): [number, number, num
     (p[index * 3 + 1] - frame.centre[1]) / frame.unit,
     (p[index * 3 + 2] - frame.centre[2]) / frame.unit,
   );
+}
+
+/** A picture position along the face's axes as they are seen, from between the eyes, in u: right and down the face. */
+export function inFacePlane(frame: FaceFrame, x: number, y: number): [number, number] {
+  const dx = (x - frame.centre[0]) / frame.unit;
+  const dy = (y - frame.centre[1]) / frame.unit;
+  const length = max(hypot(frame.axes[3], frame.axes[4]), 1e-6);
+  const down = [frame.axes[3] / length, frame.axes[4] / length];
+  return [dx * down[1] - dy * down[0], dx * down[0] + dy * down[1]];
 }
 
 /** A camera-aligned offset from the origin (in u) in the head's coordinates. */

@@ -26,6 +26,13 @@ export class FaceOutline {
     this.radius = new Curve(around).dense(-Math.PI, Math.PI, Math.PI / 180);
   }
 
+  /** Distance from the face's middle as a share of its radius that way: 1 on the outline. */
+  relative(x: number, y: number): number {
+    const dx = x - this.middle[0];
+    const dy = y - this.middle[1];
+    return hypot(dx, dy) / this.radius(Math.atan2(dy, dx));
+  }
+
   /** 1 inside the face, 0 well outside it: at 1.35 times its radius to the sides, further down the neck. */
   share(x: number, y: number): number {
     const dx = x - this.middle[0];

@@ -63,16 +63,22 @@ function depthSurface(face: FaceFrame): ThinPlateSpline {
 /**
  * How the picture moves per unit of each pose coefficient, in grid units: tensor [11, 2, nodes, nodes].
  * Coefficient 3*i + j multiplies coordinate j (about the neck) along head axis i; 9 and 10 are the shifts in u.
- * The head's motion dies out between 1 and 1.95 times its ellipse, the background stays.
+ * `weightAt` says how much of the head's motion a place of the picture takes.
  */
-export function poseField(face: FaceFrame, head: HeadShape, grid: WarpGrid, frameHeight: number): Float32Array {
+export function poseField(
+  face: FaceFrame,
+  head: HeadShape,
+  grid: WarpGrid,
+  frameHeight: number,
+  weightAt: (x: number, y: number) => number,
+): Float32Array {
   const nodes = GRID_NODES * GRID_NODES;
   const field = new Float32Array(POSE_COEFFICIENTS * 2 * nodes);
   const scale = face.unit * gridUnitsPerPixel(grid);
   const pivot = neckPivot(face);
   eachNode(grid, (x, y, node) => {
     const q = head.nodes.subarray(node * 3, node * 3 + 3);
-    const weight = headWeight(q[0], q[1]) * edgeWeight(grid, x, y, frameHeight) * scale;
+    const weight = weightAt(x, y) * edgeWeight(grid, x, y, frameHeight) * scale;
     if (weight === 0) return;
     const arm = [q[0] - pivot[0], q[1] - pivot[1], clamp(q[2] - pivot[2], -1, 0.2)];
     for (let axis = 0; axis < 3; axis++) {
@@ -104,7 +110,8 @@ function neckPivot(face: FaceFrame): [number, number, number] {
   return [0, 0.55, rim + 0.15];
 }
 
-function headWeight(x: number, y: number): number {
+/** 1 on the head, 0 from 1.95 times its ellipse on; the face's coordinates in u. */
+export function headWeight(x: number, y: number): number {
   const dy = y - 0.2;
   const distance = hypot(x / 0.8, dy / (dy < 0 ? 1.28 : 1));
   return 1 - smoothstep(1, 1.95, distance);

@@ -43,9 +43,7 @@ export function shadeFields(face: FaceFrame, mouth: MouthFrame, grid: WarpGrid):
 
 /** The part of the frame that is shaded, for a face at rest. */
 export function shadeRegion(mouth: MouthFrame, photo: Photo): Rect {
-  const corners = [-0.68, 0.68].flatMap((u) =>
-    [-0.55, 0.5].map((v) => fromMouth(mouth, u * mouth.unit, v * mouth.unit)),
-  );
+  const corners = [-0.6, 0.6].flatMap((u) => [-0.5, 0.46].map((v) => fromMouth(mouth, u * mouth.unit, v * mouth.unit)));
   const xs = corners.map((corner) => corner[0]);
   const ys = corners.map((corner) => corner[1]);
   return photo.clip({ x0: Math.min(...xs), y0: Math.min(...ys), x1: max(...xs), y1: max(...ys) });
