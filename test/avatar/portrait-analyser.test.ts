@@ -8,6 +8,7 @@ import { fitFaceFrame } from '../../src/avatar/portrait-analyser/face-frame.js';
 import { findPerson, MATTE_CELL } from '../../src/avatar/portrait-analyser/person-matte.js';
 import { Photo } from '../../src/avatar/portrait-analyser/photo.js';
 import { fillSmoothly } from '../../src/avatar/portrait-analyser/smooth-fill.js';
+import { wearsSpectacles } from '../../src/avatar/portrait-analyser/spectacles.js';
 import { ThinPlateSpline } from '../../src/avatar/portrait-analyser/thin-plate-spline.js';
 import { GRID_NODES } from '../../src/avatar/portrait-analyser/warp-grid.js';
 import { dataPath, describeWithData } from '../support/data.js';
@@ -190,6 +191,37 @@ describe('ThinPlateSpline', () => {
       1e-3,
     );
     expect(spline.at(4, -3)).toBeCloseTo(plane(4, -3), 4);
+  });
+});
+
+describe('wearsSpectacles', () => {
+  const wears = ({ image, landmarks }: PortraitSource) =>
+    wearsSpectacles(new Photo(image), fitFaceFrame(landmarks, 512, 512));
+
+  test('sees a bar over the nose, neither plain skin nor a shadow along it', async () => {
+    const landmarks = meanFace(256, 250, 300);
+    const nose = landmarks[168 * 3 + 1];
+    const painted = (colour: Parameters<typeof paint>[0]) => ({ image: paint(colour), landmarks });
+    expect(wears(painted((_, y) => (Math.abs(y - nose - 10) < 4 ? [90, 60, 30] : [200, 150, 130])))).toBe(true);
+    expect(wears(painted((x) => (x < 256 ? [200, 150, 130] : [90, 60, 50])))).toBe(false);
+    expect(wears(painted((_, y) => [200 - y / 4, 150 - y / 5, 130 - y / 6]))).toBe(false);
+    expect(wears(await sourceOf(SAMPLE))).toBe(true);
+  });
+
+  test('leaves the rim of a raised brow nearly where it is', () => {
+    const plain = paint(() => [200, 150, 130]);
+    const landmarks = meanFace(256, 250, 300);
+    const nose = landmarks[168 * 3 + 1];
+    const barred = paint((_, y) => (Math.abs(y - nose - 10) < 4 ? [90, 60, 30] : [200, 150, 130]));
+    const rise = (image: typeof plain) => {
+      const source = { image, landmarks };
+      const { x, y } = landmark(source, 105);
+      return (
+        -displacement(analysePortrait(source), 'field_expression', CONTROLS.indexOf('browUp'), 1, x, y) / unitOf(source)
+      );
+    };
+    expect(rise(plain)).toBeGreaterThan(0.04);
+    expect(rise(barred)).toBeLessThan(0.025);
   });
 });
 

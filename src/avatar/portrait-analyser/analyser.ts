@@ -15,6 +15,7 @@ import { HeadShape, poseField, poseMotionAt } from './pose-field.js';
 import { coveringCells } from './regions.js';
 import { SHADE_NODES, SHADES, shadeFields, shadeRegion } from './shading.js';
 import { cutSkin, mouthRect, mouthRegion } from './skin-layers.js';
+import { wearsSpectacles } from './spectacles.js';
 import { colourTables, coverageTables, distanceTables, TABLE_SCALE, toYuv } from './tables.js';
 import { eachNode, GRID_NODES, gridUnitsPerPixel, placeWarpGrid, type WarpGrid } from './warp-grid.js';
 
@@ -62,7 +63,8 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
   const grid = placeWarpGrid(face, FRAME_SIZE);
   const head = new HeadShape(face, grid);
   const mouth = fitMouthFrame(face, findLipLines(photo, face));
-  const eyes = [fitEyeFrame(face, EYES[0], 1), fitEyeFrame(face, EYES[1], -1)] as const;
+  const glasses = wearsSpectacles(photo, face);
+  const eyes = [fitEyeFrame(face, EYES[0], 1, glasses), fitEyeFrame(face, EYES[1], -1, glasses)] as const;
   const nodes = GRID_NODES * GRID_NODES;
   const layer = new HeadLayer(photo, face, grid);
   const fields = expressionFields(face, mouth, eyes, head, grid);

@@ -285,8 +285,10 @@ function eyeMotion(eye: EyeFrame, x: number, y: number): Partial<Record<Control,
   const brow =
     bell(((u - bu) / (0.26 * unit)) ** 2 + ((v - bv + 0.02 * unit) / (0.13 * unit)) ** 2) *
     (v > bv ? 1 - smoothstep(bv, max(lid, bv + 0.03 * unit), v) : 1);
+  // The mesh takes a rim for the brow, and what moves the brow bends the rim.
   // A brow close to its eye may not rise faster than the skin between can stretch (the fields must stay invertible).
-  const rise = min(0.075, (0.5 * max(lid - bv, 0.03 * unit)) / unit);
+  const most = eye.behindGlass ? 0.02 : 0.075;
+  const rise = min(most, (0.5 * max(lid - bv, 0.03 * unit)) / unit);
   const towardNose = (u * eye.noseSide) / unit;
   const inner = bell((max(0, 0.16 - towardNose) / 0.22) ** 2);
   const below = eye.lowerLid(0);

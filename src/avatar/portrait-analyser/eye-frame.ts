@@ -21,9 +21,11 @@ export interface EyeFrame {
   readonly height: number;
   /** +1 where the nose lies to the right of this eye, -1 otherwise. */
   readonly noseSide: 1 | -1;
+  /** Spectacles are worn. */
+  readonly behindGlass: boolean;
 }
 
-export function fitEyeFrame(face: FaceFrame, eye: EyeLandmarks, noseSide: 1 | -1): EyeFrame {
+export function fitEyeFrame(face: FaceFrame, eye: EyeLandmarks, noseSide: 1 | -1, behindGlass: boolean): EyeFrame {
   const unit = face.unit;
   const [ax, ay] = point2(face, eye.upperLid[0]);
   const [bx, by] = point2(face, eye.upperLid[eye.upperLid.length - 1]);
@@ -60,6 +62,7 @@ export function fitEyeFrame(face: FaceFrame, eye: EyeLandmarks, noseSide: 1 | -1
     browMiddle: [mean(0), mean(1)],
     height,
     noseSide,
+    behindGlass,
   };
 }
 

@@ -50,6 +50,8 @@ export const POINT = {
   foreheadTop: 10,
   chin: 152,
   noseBase: 2,
+  noseRoot: 168,
+  noseBridge: 197,
   outerEyeLeft: 33,
   outerEyeRight: 263,
   lipCornerLeft: 61,
