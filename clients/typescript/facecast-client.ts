@@ -39,6 +39,8 @@ export interface InitOptions {
   readonly poseStyle?: readonly [pitch: number, yaw: number, roll: number];
   /** Constant direction of the eyes `[x, y]`, each -1 to 1; + is the viewer's right and down. */
   readonly gazeStyle?: readonly [x: number, y: number];
+  /** Side of the video in pixels: 256, 512 or 720. Default: the model's own, 512. */
+  readonly size?: number;
   /** Name of the picture, where it is not a `File`. */
   readonly fileName?: string;
   readonly signal?: AbortSignal;
@@ -178,7 +180,7 @@ function unknownSession(id: string, audioSampleRate = 24000) {
 function initForm(portrait: Bytes, id: string, options: InitOptions): FormData {
   const body = new FormData();
   body.set('image', blobOf(portrait), options.fileName || nameOf(portrait) || 'portrait');
-  const { crop, seed, nfe, cfgScale, chunkDuration, audioSampleRate, poseStyle, gazeStyle } = options;
+  const { crop, seed, nfe, cfgScale, chunkDuration, audioSampleRate, poseStyle, gazeStyle, size } = options;
   const fields = {
     session_id: id,
     crop,
@@ -189,6 +191,7 @@ function initForm(portrait: Bytes, id: string, options: InitOptions): FormData {
     audio_sample_rate: audioSampleRate,
     pose_style: poseStyle && JSON.stringify(poseStyle),
     gaze_style: gazeStyle && JSON.stringify(gazeStyle),
+    size,
   };
   for (const [field, value] of Object.entries(fields)) {
     if (value !== undefined) body.set(field, String(value));

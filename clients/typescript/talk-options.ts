@@ -21,6 +21,7 @@ Lets a portrait speak a recording, and says where to watch it.
   --no-crop                keep the whole picture instead of cropping to the face
   --pose PITCH,YAW,ROLL    constant turn of the head, radians, each -1 to 1
   --gaze X,Y               constant direction of the eyes, each -1 to 1
+  --size N                 256, 512 or 720: side of the video in pixels (default 512)
   --help                   this text
 
 Exit status: 0 done, 1 the talk failed, 2 wrong options, 3 no service at that address, 130 stopped by Ctrl+C.
@@ -75,6 +76,7 @@ export function parseTalkOptions(args: readonly string[], environment: NodeJS.Pr
       audioSampleRate: number('sample-rate', values['sample-rate']),
       poseStyle: numbers('pose', values.pose, 3) as [number, number, number] | undefined,
       gazeStyle: numbers('gaze', values.gaze, 2) as [number, number] | undefined,
+      size: number('size', values.size),
     },
   };
 }
@@ -101,6 +103,7 @@ function parse(args: readonly string[]) {
         'no-crop': flag,
         pose: text,
         gaze: text,
+        size: text,
         help: { ...flag, short: 'h' },
       },
     }).values;

@@ -9,6 +9,7 @@ const FIELDS = /** @type {const} */ ({
   chunkDuration: 'chunk_duration',
   poseStyle: 'pose_style',
   gazeStyle: 'gaze_style',
+  size: 'size',
 });
 
 /** Where the service is, without a slash at the end. */

@@ -38,6 +38,7 @@ export function readTuning(form) {
       nfe: number('nfe'),
       cfgScale: number('cfgScale'),
       chunkDuration: number('chunkDuration'),
+      size: number('size'),
       // Left alone, head and eyes move as the model likes.
       ...(pose.some(Boolean) && { poseStyle: pose }),
       ...(gaze.some(Boolean) && { gazeStyle: gaze }),

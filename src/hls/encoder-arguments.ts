@@ -1,8 +1,16 @@
+/** Pixels. */
+export interface PictureSize {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** What FFmpeg must know to encode one talk. */
 export interface EncoderFormat {
   /** Frame size in pixels; both even. */
   readonly width: number;
   readonly height: number;
+  /** Size of the picture in the stream; both even. Frames of another size are scaled to it. */
+  readonly picture: PictureSize;
   /** Frames a second, an integer. */
   readonly fps: number;
   /** Frames from one IDR picture to the next: one segment. */
@@ -35,7 +43,8 @@ export interface EncoderArguments {
  * stream of its own. Pure.
  */
 export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets): EncoderArguments {
-  const { width, height, fps, segmentFrames, soundRate } = format;
+  const { width, height, picture, fps, segmentFrames, soundRate } = format;
+  const kilobits = ceiling(picture);
   // Raw streams say nothing about themselves, so probing only delays the start (0.85 s by default).
   const noProbing = ['-probesize', '32', '-analyzeduration', '0'];
   // A FLV tag carries its length, so a packet can be read as soon as it is written: no muxer waits for the next one.
@@ -73,11 +82,11 @@ export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets)
           // One closed GOP a segment, and no IDR anywhere else.
           ...['-g', `${segmentFrames}`, '-keyint_min', `${segmentFrames}`, '-sc_threshold', '0', '-bf', '0'],
           // Constant quality, with a ceiling for a player's bandwidth.
-          ...['-crf', '20', '-maxrate', '3000k', '-bufsize', '3000k'],
+          ...['-crf', '20', '-maxrate', `${kilobits}k`, '-bufsize', `${kilobits}k`],
           // One thread a talk: talks share the machine's cores, and more threads cost memory and lateness.
           ...['-threads', '1', '-filter_threads', '1', '-pix_fmt', 'yuv420p'],
-          // The renderer turns sRGB into YCbCr with the BT.601 matrix, limited range. The filter tags the frames without touching them.
-          ...['-vf', 'setparams=range=tv:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m'],
+          // The renderer turns sRGB into YCbCr with the BT.601 matrix, limited range. setparams tags the frames without touching them.
+          ...['-vf', [...scaling(format), COLOURS].join(',')],
           ...['-color_range', 'tv', '-color_primaries', 'bt709', '-color_trc', 'iec61966-2-1'],
           ...['-colorspace', 'smpte170m'],
           ...flv,
@@ -90,4 +99,19 @@ export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets)
       },
     ],
   };
+}
+
+const COLOURS = 'setparams=range=tv:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m';
+
+/** Filters that bring frames to the picture's size, if it is another. */
+function scaling({ width, height, picture }: EncoderFormat): string[] {
+  if (picture.width === width && picture.height === height) return [];
+  // Means where several pixels become one; elsewhere what keeps edges sharp.
+  const flags = picture.width < width ? 'area' : 'lanczos';
+  return [`scale=${picture.width}:${picture.height}:flags=${flags}`];
+}
+
+/** The most bits a second that a picture may take, in thousands: 3000 at 512x512, by area. */
+function ceiling({ width, height }: PictureSize): number {
+  return Math.max(1000, Math.round((3000 * width * height) / 512 ** 2));
 }

@@ -2,6 +2,7 @@ import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { Download } from './download.js';
 import { Encoder } from './encoder.js';
+import type { PictureSize } from './encoder-arguments.js';
 import { Packager, type Segment } from './packager.js';
 import { type ListedSegment, mediaPlaylist } from './playlist.js';
 import { INIT_NAME, SegmentStore, segmentName } from './segment-store.js';
@@ -20,6 +21,8 @@ export interface HlsStreamOptions {
   /** Frame size in pixels; both even. */
   readonly width: number;
   readonly height: number;
+  /** Size of the picture that viewers get; that of the frames when absent. */
+  readonly picture?: PictureSize | undefined;
   /** Frames a second, an integer. */
   readonly fps: number;
   /** Frames a segment holds; the last may hold fewer. */
@@ -53,12 +56,13 @@ export class HlsStream {
   readonly #waiters = new Set<() => void>();
 
   private constructor(options: HlsStreamOptions, store: SegmentStore) {
-    const { width, height, fps, segmentFrames } = options;
+    const { fps, segmentFrames } = options;
     this.#options = options;
     this.#store = store;
     this.#download = new Download(store.path(DOWNLOAD_NAME));
     this.#packager = new Packager({
-      ...{ width, height, fps, segmentFrames, soundRate: STREAM_SOUND_RATE },
+      ...pictureOf(options),
+      ...{ fps, segmentFrames, soundRate: STREAM_SOUND_RATE },
       // One part a segment. Low-Latency HLS lists shorter ones.
       partFrames: segmentFrames,
       onInit: (bytes) => void this.#store.write(INIT_NAME, [bytes]).catch((error) => this.#storingFailed(error)),
@@ -79,6 +83,7 @@ export class HlsStream {
     try {
       stream.#encoder = await Encoder.open({
         ...{ width, height, fps, segmentFrames, logger, soundRate: STREAM_SOUND_RATE },
+        picture: pictureOf(options),
         onPacket: (packet) => stream.#packager.push(packet),
         onError: (error) => stream.#fail(error),
       });
@@ -295,4 +300,8 @@ export class HlsStream {
     if (this.#failure) throw this.#failure;
     if (this.#closing) throw new AppError('session_closed', 'The session was closed.');
   }
+}
+
+function pictureOf({ width, height, picture }: HlsStreamOptions): PictureSize {
+  return picture ?? { width, height };
 }

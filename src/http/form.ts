@@ -43,6 +43,17 @@ function vector(names: readonly string[], limit: number) {
   });
 }
 
+/** One of a few whole numbers. */
+function choice(...values: readonly number[]) {
+  const all = values.map(String);
+  const message = `must be ${all.slice(0, -1).join(', ')} or ${all[all.length - 1]}`;
+  return z
+    .string()
+    .trim()
+    .refine((text) => all.includes(text), message)
+    .transform(Number);
+}
+
 /** A session's id becomes a folder's name: nothing else than these characters gets that far. A UUID fits. */
 const sessionIdSchema = z
   .string('must be given')
@@ -59,6 +70,7 @@ export const initSchema = z.object({
   audio_sample_rate: number(8000, 192000, { whole: true }).default(24000),
   pose_style: vector(['pitch', 'yaw', 'roll'], 1).optional(),
   gaze_style: vector(['x', 'y'], 1).optional(),
+  size: choice(256, 512, 720).optional(),
 });
 
 /** Fields of `POST …/chunked/feed` besides the audio. */

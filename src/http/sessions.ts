@@ -21,6 +21,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
       image: request.file.buffer,
       chunkDuration: form.chunk_duration,
       audioSampleRate: form.audio_sample_rate,
+      pictureSize: form.size,
       avatar: {
         crop: form.crop,
         seed: form.seed,

@@ -33,6 +33,8 @@ export interface NewSession {
   readonly chunkDuration: number;
   /** Hz of headerless PCM. */
   readonly audioSampleRate: number;
+  /** Larger side of the picture that viewers get, pixels, even; undefined for the model's own. */
+  readonly pictureSize: number | undefined;
 }
 
 export interface OpenedSession {
@@ -132,6 +134,7 @@ export class SessionRegistry {
         directory: join(hlsDirectory, id),
         width,
         height,
+        picture: scaled(width, height, request.pictureSize),
         fps,
         segmentFrames: fps * SEGMENT_SECONDS,
         edition: randomBytes(4).toString('hex'),
@@ -218,6 +221,13 @@ export class SessionRegistry {
       );
     }
   }
+}
+
+/** A frame's size, brought to `size` pixels at its larger side; both sides even. */
+function scaled(width: number, height: number, size = Math.max(width, height)): { width: number; height: number } {
+  const scale = size / Math.max(width, height);
+  const even = (side: number) => 2 * Math.round((side * scale) / 2);
+  return { width: even(width), height: even(height) };
 }
 
 /** The answer to everything new while the service drains. */

@@ -49,6 +49,7 @@ describe('init', () => {
       audioSampleRate: 16000,
       poseStyle: [0.1, -0.2, 0],
       gazeStyle: [0.5, -1],
+      size: 720,
       fileName: 'me.png',
     });
     const [form] = service.forms;
@@ -62,6 +63,7 @@ describe('init', () => {
       audio_sample_rate: '16000',
       pose_style: '[0.1,-0.2,0]',
       gaze_style: '[0.5,-1]',
+      size: '720',
     });
     expect(form.file).toMatchObject({ field: 'image', name: 'me.png', type: 'image/png' });
     expect([...form.file!.bytes]).toEqual([1, 2, 3]);

@@ -19,7 +19,7 @@ describe('parseTalkOptions', () => {
 
   it('reads every option, negative numbers as well', () => {
     const args =
-      '--server http://host:1/ --out a.mp4 --keep --pace full --chunk-seconds 0.5 --seed -3 --nfe 12 --cfg-scale 1.5 --chunk-duration 2 --sample-rate 8000 --no-crop --pose -0.1,0.2,0 --gaze -1,0.5';
+      '--server http://host:1/ --out a.mp4 --keep --pace full --chunk-seconds 0.5 --seed -3 --nfe 12 --cfg-scale 1.5 --chunk-duration 2 --sample-rate 8000 --no-crop --pose -0.1,0.2,0 --gaze -1,0.5 --size 256';
     expect(parseTalkOptions([...needed, ...args.split(' ')], {})).toEqual({
       image: 'face.jpg',
       audio: 'speech.mp3',
@@ -37,6 +37,7 @@ describe('parseTalkOptions', () => {
         audioSampleRate: 8000,
         poseStyle: [-0.1, 0.2, 0],
         gazeStyle: [-1, 0.5],
+        size: 256,
       },
     });
   });

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
+import { decodeLuma } from '../hls/support/ffmpeg-tools.js';
 import { Api } from '../support/api.js';
 import { dataPath, hasData } from '../support/data.js';
 import { decodedFrames, pcm, wav } from '../support/media.js';
@@ -108,6 +109,31 @@ it('moves head and eyes by pose_style and gaze_style', async () => {
     await api.delete(id);
   }
   expect(new Set(frames).size).toBe(3);
+});
+
+it('shows the same picture at the size asked for', async () => {
+  const speech = wav(await pcm(sampleSpeech, 24000, 1.2), 24000);
+  const pictures = new Map<number, Uint8Array[]>();
+  for (const size of [512, 256, 720]) {
+    const id = await api.open(samplePortrait, size === 512 ? {} : { size });
+    await api.feed(id, { bytes: speech }, { is_final_chunk: true });
+    const { total_frames_generated: frames } = await api.complete(id);
+    const lumas = decodeLuma(await api.download(id), size * size);
+    expect(lumas).toHaveLength(frames);
+    pictures.set(size, lumas);
+    await api.delete(id);
+  }
+  const own = sharp(pictures.get(512)![20]!, { raw: { width: 512, height: 512, channels: 1 } });
+  for (const size of [256, 720]) {
+    const shown = pictures.get(size)![20]!;
+    const difference = async (picture: Sharp) => {
+      const wanted = await picture.resize(size, size).extractChannel(0).raw().toBuffer();
+      return wanted.reduce((sum, value, i) => sum + Math.abs(value - shown[i]!), 0) / wanted.length;
+    };
+    // Encoded twice, at two sizes; another picture is far from that.
+    expect(await difference(own.clone())).toBeLessThan(6);
+    expect(await difference(own.clone().flop())).toBeGreaterThan(20);
+  }
 });
 
 it('warns of what it limits and of what it does not know', async () => {

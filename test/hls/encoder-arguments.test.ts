@@ -1,6 +1,7 @@
 import { encoderArguments } from '../../src/hls/encoder-arguments.js';
 
-const FORMAT = { width: 512, height: 512, fps: 25, segmentFrames: 25, soundRate: 48000 } as const;
+const picture = { width: 512, height: 512 };
+const FORMAT = { ...picture, picture, fps: 25, segmentFrames: 25, soundRate: 48000 } as const;
 const SOCKETS = { frames: '/t/frames', sound: '/t/sound', video: '/t/video', audio: '/t/audio' };
 
 describe('encoderArguments', () => {
@@ -19,6 +20,17 @@ describe('encoderArguments', () => {
         `-color_range tv -color_primaries bt709 -color_trc iec61966-2-1 -colorspace smpte170m ${flv} unix:/t/video`,
       `-map 1:a -c:a aac -b:a 96k -threads 1 -filter_threads 1 ${flv} unix:/t/audio`,
     ]);
+  });
+
+  it('scales frames to another size of picture, with as much more or fewer bits', () => {
+    const video = (side: number) => {
+      const scaled = { ...FORMAT, picture: { width: side, height: side } };
+      return encoderArguments(scaled, SOCKETS).outputs[0].options.join(' ');
+    };
+    expect(video(720)).toContain('-maxrate 5933k -bufsize 5933k');
+    expect(video(720)).toContain('-vf scale=720:720:flags=lanczos,setparams=range=tv:');
+    expect(video(256)).toContain('-maxrate 1000k -bufsize 1000k');
+    expect(video(256)).toContain('-vf scale=256:256:flags=area,setparams=range=tv:');
   });
 
   it('makes one segment one closed group of pictures', () => {

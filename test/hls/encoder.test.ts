@@ -16,6 +16,7 @@ async function open(more: Partial<EncoderOptions> = {}) {
   const logged: unknown[] = [];
   const encoder = await Encoder.open({
     ...{ width: WIDTH, height: HEIGHT, fps: 25, segmentFrames: 25, soundRate: SECOND },
+    picture: { width: WIDTH, height: HEIGHT },
     logger: { error: (...line: unknown[]) => logged.push(line) } as EncoderOptions['logger'],
     onPacket: (packet) => packets.push(packet),
     onError: (error) => errors.push(error),
@@ -117,7 +118,7 @@ describe('Encoder', () => {
 
   it('keeps what FFmpeg said for the log', async () => {
     // An odd width is an error to libx264.
-    const { encoder, errors } = await open({ width: 127, height: 96 });
+    const { encoder, errors } = await open({ width: 127, height: 96, picture: { width: 127, height: 96 } });
     encoder.writeSound(new Float32Array(SECOND));
     encoder.writeFrames(new Uint8Array((127 * 96 * 3) / 2));
     await expect(encoder.end()).rejects.toMatchObject({

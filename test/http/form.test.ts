@@ -36,6 +36,7 @@ it.each([
   ['crop', 'maybe', 'crop: must be true or false (1/0 and yes/no are taken as well).'],
   ['session_id', '../../etc', 'session_id: must be a UUID or 8 to 64 letters, digits, "_" or "-".'],
   ['pose_style', '[1,2]', 'pose_style: must be a JSON array [pitch, yaw, roll] of numbers from -1 to 1.'],
+  ['size', '300', 'size: must be 256, 512 or 720.'],
   ['gaze_style', '{"x":0}', 'gaze_style: must be a JSON array [x, y] of numbers from -1 to 1.'],
 ])('refuses %s=%s, naming the field and what is allowed', (field, value, detail) => {
   expect(() => parseForm(initSchema, { [field]: value })).toThrow(

@@ -83,7 +83,7 @@ afterEach(async () => {
 
 function wanted(id?: string): NewSession {
   const avatar = { crop: true, seed: 1, nfe: 5, cfgScale: 1 };
-  return { id, image, avatar, chunkDuration: 1, audioSampleRate: 16000 };
+  return { id, image, avatar, chunkDuration: 1, audioSampleRate: 16000, pictureSize: undefined };
 }
 
 const open = async (id?: string): Promise<Session> => (await registry.open(wanted(id))).session;
