@@ -116,8 +116,8 @@ describe('renderer graph', () => {
       face_nodes: integers(0, 0),
       face_node_count: integers(65, 65),
       face_reach: integers(0),
-      face_grid_scale: { data: Float32Array.of(1, 1), dims: [1, 1, 1, 2] },
-      face_grid_shift: { data: Float32Array.of(0, 0), dims: [1, 1, 1, 2] },
+      face_grid_scale: { data: Float32Array.of(1, 1), dims: [1, 2, 1, 1] },
+      face_grid_shift: { data: Float32Array.of(0, 0), dims: [1, 2, 1, 1] },
     };
     expect(tensors.face_node_count.data[0]).toBeLessThan(60);
     // The picture is grainy: a tenth of a pixel of motion left out shows as noise of this size, a wrong block as 20 dB.

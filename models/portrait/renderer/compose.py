@@ -47,11 +47,11 @@ class Block:
 class Region(Block):
     """A block composed from layers, with the index helper of its own tables."""
 
-    def __init__(self, b, name, number, shifts, cell, corner, scales, half_scales):
+    def __init__(self, b, name, number, shifts, cell, corner, enlargers):
         super().__init__(b, name, number, shifts, cell, corner)
         vector = lambda what: b.input(f"{name}_{what}", np.float32, [1, 2, 1, 1])
         stride = b.input(f"{name}_stride", np.float32, [1])
-        self.index = TableIndex(b, vector("origin"), vector("limit"), stride, scales, half_scales)
+        self.index = TableIndex(b, vector("origin"), vector("limit"), stride, enlargers)
 
     def blocks(self, layers):
         """The region's nodes of several layers' coordinates."""
@@ -149,17 +149,16 @@ def compose_eye(b, region, at, planes, shut, gaze, gain):
     return result
 
 
-def enlarge(b, nodes, scales):
-    return b.op("Resize", [nodes, "", scales], mode="linear", coordinate_transformation_mode="asymmetric")
-
-
-def shade(b, block, at, luma, strengths, scales):
+def shade(b, block, at, luma, strengths, half_enlarger):
     """The skin's light with expression: the block's luma as flat floats."""
     fields = b.add(b.matmul(strengths, b.input("field_shade", np.float32, [2, FINE_NODES**2])), 1.0)
     # Twice as many samples as the coordinates have nodes, the fields being twice as fine.
-    places = enlarge(b, b.crop(at.source, block.first, block.past), b.constant([1.0, 1.0, 2.0, 2.0]))
+    twice = b.constant([1.0, 1.0, 2.0, 2.0])
+    places = b.crop(at.source, block.first, block.past)
+    places = b.op("Resize", [places, "", twice], mode="linear", coordinate_transformation_mode="asymmetric")
+    places = b.op("Slice", [places, b.integers(0, 0), b.integers(-1, -1), b.integers(2, 3)])
     fields = b.reshape(fields, (1, 1, FINE_NODES, FINE_NODES))
-    samples = sample(b, fields, b.op("Transpose", [places], perm=[0, 2, 3, 1]))
-    change = b.crop(enlarge(b, samples, b.mul(scales, [1.0, 1.0, 0.5, 0.5])), b.integers(0, 0), block.size)
-    pixels = b.to_float(b.crop(luma, *block.bounds(False)))
-    return b.reshape(b.mul(pixels, change), (1, -1))
+    samples = sample(b, fields, places)
+    change = b.reshape(half_enlarger.pixels(samples, block.size), (1, -1))
+    pixels = b.reshape(b.to_float(b.crop(luma, *block.bounds(False))), (1, -1))
+    return b.mul(pixels, change)

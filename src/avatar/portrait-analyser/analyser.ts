@@ -125,8 +125,8 @@ function faceNodes(fields: Float32Array, face: FaceFrame, grid: WarpGrid): Ident
   return {
     face_nodes: integers([row, column]),
     face_node_count: integers([rows, columns]),
-    face_grid_scale: floats(scale, [1, 1, 1, 2]),
-    face_grid_shift: floats(shift, [1, 1, 1, 2]),
+    face_grid_scale: floats(scale, [1, 2, 1, 1]),
+    face_grid_shift: floats(shift, [1, 2, 1, 1]),
     face_reach: integers([Math.ceil((FACE_REACH * face.unit) / grid.cell)]),
   };
 }
