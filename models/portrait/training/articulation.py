@@ -87,8 +87,8 @@ _SPREAD = {
     "lipclose": (0.02, 0.02), "press": (0.02, 0.02), "tuck": (0.025, 0.025), "speech": (0.02, 0.02),
     "voiced": (0.015, 0.015), "nasal": (0.02, 0.02), "teeth": (0.035, 0.035),
 }  # fmt: skip
-_BEFORE = np.array([_SPREAD.get(name, (0.045, 0.045))[0] for name in ARTICULATION])
-_AFTER = np.array([_SPREAD.get(name, (0.045, 0.045))[1] for name in ARTICULATION])
+_BEFORE = np.array([_SPREAD.get(name, (0.03, 0.03))[0] for name in ARTICULATION])
+_AFTER = np.array([_SPREAD.get(name, (0.03, 0.03))[1] for name in ARTICULATION])
 
 
 def _row(targets, dominance):
@@ -136,7 +136,7 @@ def _phone_target(phone, start, end, level, loud):
     if phone in _VOWEL_TARGETS:
         first, last = int(start * RATE), max(int(end * RATE), int(start * RATE) + 1)
         peak = level[first:last].max() if first < len(level) else -60.0
-        target[_OPENING] *= np.clip(1 + 0.03 * (peak - loud), 0.55, 1.08) * np.clip(
+        target[_OPENING] *= np.clip(1 + 0.03 * (peak - loud), 0.5, 1.15) * np.clip(
             0.72 + (end - start) * 3, 0.75, 1.12
         )
     elif phone == PAUSE and end - start < 0.12:

@@ -38,11 +38,51 @@ def noise(random, count):
         tones = (np.sin(2 * np.pi * mains * h * time + random.rand() * 6) * random.rand() / h for h in range(1, 7))
         wave = 0.1 * wave + sum(tones)
     elif kind == 4:
-        centre, depth, rate = random.uniform(300, 1500), random.uniform(0, 0.6), random.uniform(0.2, 2)
-        phase = np.cumsum(centre * (1 + depth * np.sin(2 * np.pi * rate * time))) / SAMPLE_RATE
-        harmonics = random.randint(1, 4)
-        wave = 0.03 * wave + sum(np.sin(2 * np.pi * h * phase) / h**2 for h in range(1, harmonics + 1))
+        wave = 0.03 * wave + siren(random, count)
     return _unit(wave)
+
+
+def siren(random, count):
+    """A steady, sliding, warbling or two-tone sound with harmonics."""
+    time = np.arange(count) / SAMPLE_RATE
+    centre, depth, rate = random.uniform(250, 1800), random.uniform(0.05, 0.7), np.exp(random.uniform(-2, 1.8))
+    swing = np.sin(2 * np.pi * rate * time + 6 * random.rand())
+    kind = random.randint(4)
+    if kind == 0:
+        depth = 0
+    elif kind == 1:
+        swing = np.sign(swing)
+    elif kind == 2:
+        swing = (rate * time) % 2 - 1
+    phase = np.cumsum(centre * (1 + depth * swing)) / SAMPLE_RATE
+    fall = random.uniform(0.7, 2.5)
+    return sum(np.sin(2 * np.pi * h * phase + 6 * random.rand()) / h**fall for h in range(1, random.randint(2, 9)))
+
+
+def breath(random, count):
+    """A breath, cough or rustle: noise through two or three dull resonances that swells and fades; unit peak level."""
+    wave = random.randn(count)
+    wave = scipy.signal.lfilter([1], [1, -random.uniform(0, 0.85)], wave)
+    total = 0.3 * wave
+    for _ in range(random.randint(1, 4)):
+        centre, width = random.uniform(300, 5500), random.uniform(300, 1500)
+        radius = np.exp(-np.pi * width / SAMPLE_RATE)
+        poles = [1, -2 * radius * np.cos(2 * np.pi * centre / SAMPLE_RATE), radius**2]
+        total = total + _unit(scipy.signal.lfilter([1], poles, wave)) * random.rand()
+    peak = random.uniform(0.2, 0.8) * count
+    ramp = np.interp(np.arange(count), [0, peak, count], [0, 1, 0])
+    return _unit(total) * ramp ** random.uniform(0.5, 2)
+
+
+def breaths(random, count):
+    """Breaths one after the other, with pauses; about unit variance."""
+    wave, place = np.zeros(count), 0
+    while place < count:
+        length = min(int(random.uniform(0.15, 1.4) * SAMPLE_RATE), count - place)
+        if length > 400:
+            wave[place : place + length] = breath(random, length) * random.uniform(0.3, 1.5)
+        place += length + int(random.uniform(0.05, 1.5) * SAMPLE_RATE)
+    return wave
 
 
 def music(random, count):
@@ -67,10 +107,22 @@ def music(random, count):
 
 def _equalise(random, wave):
     corners = np.array([0, 150, 400, 1000, 2500, 5000, 8000.0])
-    gains = 10 ** (np.cumsum(random.randn(7) * 3) / 20)
-    spectrum = np.fft.rfft(wave)
-    curve = np.interp(np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE), corners, gains / gains.mean())
-    return np.fft.irfft(spectrum * curve, len(wave))
+    gains = np.cumsum(random.randn(7) * 3.5)
+    spectrum, hertz = np.fft.rfft(wave), np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE)
+    curve = np.interp(hertz, corners, gains - gains.max())
+    for _ in range(random.randint(4)):
+        # Peaks and dips of small rooms and cheap microphones, about a third of an octave wide.
+        centre, width = np.exp(random.uniform(5, 8.9)), random.uniform(0.1, 0.4)
+        curve = curve + random.randn() * 5 * np.exp(-(((np.log(hertz + 1) - np.log(centre)) / width) ** 2))
+    return np.fft.irfft(spectrum * 10 ** (curve / 20), len(wave))
+
+
+def _compress(random, wave):
+    """What broadcasters and telephones do: soft syllables are raised."""
+    slow = random.uniform(0.02, 0.3) * SAMPLE_RATE
+    pole = np.exp(-1 / slow)
+    level = np.sqrt(scipy.signal.lfilter([1 - pole], [1, -pole], wave**2) + 1e-6)
+    return wave * (0.08 / (level + 0.01)) ** random.uniform(0.2, 0.7)
 
 
 def record(random, wave):
@@ -90,6 +142,8 @@ def record(random, wave):
         cut = random.choice([80, 150, 300]) / (SAMPLE_RATE / 2)
         numerator, denominator = scipy.signal.butter(2, cut, "high")
         wave = scipy.signal.lfilter(numerator, denominator, wave)
+    if random.rand() < 0.25:
+        wave = _compress(random, wave)
     background, level = random.rand(), max(np.sqrt((wave**2).mean()), 0.02)
     if background < 0.5:
         wave = wave + noise(random, count) * level * 10 ** (-random.uniform(10, 40) / 20)

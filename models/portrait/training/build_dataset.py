@@ -18,16 +18,19 @@ import scipy.signal
 import torch
 
 from articulation import RATE, tracks
-from augment import music, noise, record, through_codec
+from augment import breath, breaths, music, noise, record, siren, through_codec
 from channels import ARTICULATIONS, FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME
 from encoder_network import LogMel
 from idle_motion import idle_tracks
 from phones import PAUSE, PHONE_INDEX, timed_phones
+from voice_change import change_voice
 
 CHUNK_SECONDS, RECORDING_SECONDS = 6, 30
 CHUNK = CHUNK_SECONDS * SAMPLE_RATE
 CHUNK_FRAMES = CHUNK_SECONDS * FRAMES_PER_SECOND
 SAMPLES_PER_LABEL = SAMPLE_RATE // RATE
+CHANGED_VOICES = 0.85  # share of the utterances that another speaker repeats (voice_change.py)
+BREATHS = 0.3  # share of the longer gaps between utterances with a breath in them
 
 
 def read_segments(path):
@@ -64,16 +67,13 @@ def phone_track(phones, count):
 
 
 def prepare(random, path):
-    """An utterance at a random speed and common level with its labels at RATE: wave, [n, 18], [n]; or None."""
+    """An utterance by a random speaker at a common level with its labels at RATE: wave, [n, 18], [n]; or None."""
     loaded = load_utterance(path)
     if loaded is None:
         return None
     wave, phones = loaded
-    if random.rand() < 0.75:
-        # Resampling moves pitch and formants as well: more speakers.
-        speed = random.uniform(0.82, 1.22)
-        wave = np.interp(np.arange(int(len(wave) / speed)) * speed, np.arange(len(wave)), wave).astype(np.float32)
-        phones = [(phone, start / speed, end / speed) for phone, start, end in phones]
+    if random.rand() < CHANGED_VOICES:
+        wave, phones = change_voice(random, wave, phones)
     wave = wave / np.sqrt((wave**2).mean() + 1e-9) * 0.08
     # Silence around it, so that the mouth opens before the first sound and closes after the last.
     margin = random.uniform(0.08, 0.2)
@@ -94,7 +94,10 @@ def speech_recording(random, paths):
         if prepared is None:
             continue
         wave, mouth, phone = prepared
-        waves += [np.zeros(gap * SAMPLES_PER_LABEL, np.float32), wave * 10 ** (random.uniform(-5, 5) / 20)]
+        pause = np.zeros(gap * SAMPLES_PER_LABEL, np.float32)
+        if gap > 0.2 * RATE and random.rand() < BREATHS:
+            pause = breath(random, len(pause)).astype(np.float32) * 0.08 * 10 ** (random.uniform(-30, 0) / 20)
+        waves += [pause, wave * 10 ** (random.uniform(-5, 5) / 20)]
         mouths += [np.zeros((gap, ARTICULATIONS)), mouth]
         phones += [np.full(gap, PHONE_INDEX[PAUSE], np.uint8), phone]
         count += gap + len(mouth)
@@ -106,12 +109,12 @@ def speech_recording(random, paths):
 
 
 def soundscape(random):
-    """30 s without speech: silence, noise or music at a common level."""
+    """30 s without speech: silence, music, noise, sirens or breaths at a common level."""
     count = RECORDING_SECONDS * SAMPLE_RATE
     pieces = []
     for _ in range(RECORDING_SECONDS // CHUNK_SECONDS):
-        kind = random.randint(4)
-        pieces.append(np.zeros(CHUNK) if kind == 0 else (music if kind == 1 else noise)(random, CHUNK) * 0.06)
+        kind = (np.zeros, music, noise, siren, breaths)[random.randint(5)]
+        pieces.append(kind(CHUNK) if kind is np.zeros else kind(random, CHUNK) * 0.06)
     labels = count // SAMPLES_PER_LABEL
     return (
         np.concatenate(pieces),

@@ -8,6 +8,8 @@ EVENT_LIST_TERMINATED, EVENT_END, EVENT_PHONEME = 0, 5, 7
 RATE, PITCH, RANGE = 1, 3, 4
 RETRIEVAL_MODE, PHONEME_EVENTS_IPA = 1, 3
 CHARS_UTF8 = 1
+SILENCE_BELOW = 42  # dB under the loudest 5 ms: only closures and pauses are that quiet in this synthesiser
+LONGEST_CLOSURE = 16  # blocks of 5 ms
 
 
 class _Id(ctypes.Union):
@@ -72,7 +74,8 @@ class Espeak:
         if not self._samples:
             return None
         samples = np.concatenate(self._samples)
-        return samples, self._segments(len(samples) / self.sample_rate)
+        segments = self._segments(len(samples) / self.sample_rate)
+        return samples, self._with_closures(samples, segments)
 
     def _segments(self, duration):
         # Language switches arrive as phonemes named '(en)'.
@@ -86,3 +89,25 @@ class Espeak:
             if end > previous_end + 1e-4:
                 segments.append((name or "pau", end))
         return segments
+
+    def _with_closures(self, samples, segments):
+        """Give voiceless stops back the silence before their burst.
+
+        The library announces p, t, k when they burst; their closure, 30 to 60 ms, would count as the phone before.
+        """
+        hop = self.sample_rate // 200
+        blocks = samples[: len(samples) // hop * hop].reshape(-1, hop).astype(np.float64)
+        level = 10 * np.log10((blocks**2).mean(1) + 1)
+        silent = level < level.max() - SILENCE_BELOW
+        result = list(segments)
+        for index in range(1, len(segments)):
+            if segments[index][0][:1] not in tuple("ptkcq"):
+                continue
+            name, burst = segments[index - 1]
+            begins = segments[index - 2][1] if index > 1 else 0.0
+            block = first = min(int(burst * 200), len(silent))
+            while block > 0 and silent[block - 1] and first - block < LONGEST_CLOSURE:
+                block -= 1
+            # Something of the phone before must remain.
+            result[index - 1] = (name, max(min(burst, block / 200), begins + 0.3 * (burst - begins)))
+        return result

@@ -1,20 +1,22 @@
 #!/usr/bin/python3
-"""Measure the two graphs' checkpoints and print a table.
+"""Measure the two graphs, as they are shipped (--models) or as checkpoints, and print a table.
 
 - Held-out voices (never in training): correlation with the labels, amplitude, closures of p b m, tuck of f v.
-- Silence, noise, hum, tone, music: how far the mouth opens.
+- Silence, noise, hum, tones, sirens, breaths, music: how far the mouth opens; a sung vowel: that it stays open.
 - Head, eyes: spread and smoothness (also at the seams of windows), blinks.
-- With --clips: correlation of opening and width with the lips of real clips (see lips.py).
+- With --clips: correlation of opening and width with the lips of real clips (see lips.py), of each clip at its best lag
+  within three frames and of all together at a fixed one.
 """
 
 import argparse
 import glob
 
 import numpy as np
+import scipy.signal
 import torch
 
 from articulation import tracks
-from augment import music, noise
+from augment import breaths, music, noise
 from build_dataset import load_utterance, load_wave
 from channels import FRAMES_PER_SECOND, INDEX, SAMPLE_RATE
 from export_onnx import load_encoder, load_generator
@@ -25,11 +27,33 @@ RATE = 200
 OPEN, WIDTH = INDEX["open"], INDEX["width"]
 
 
+# Frames by which the picture of a clip is ahead of its sound; its lips are compared that much later.
+PICTURE_LEADS = {"driving_2": 2, "hdtf_aoc": 3}
+
+
+def load_graphs(folder):
+    """Encoder and generator as functions of tensors, run by ONNX Runtime."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+
+    def load(name):
+        session = onnxruntime.InferenceSession(f"{folder}/{name}", settings, providers=["CPUExecutionProvider"])
+        names = [i.name for i in session.get_inputs()]
+        return lambda *tensors: torch.tensor(session.run(None, {n: t.numpy() for n, t in zip(names, tensors)})[0])
+
+    return load("audio_encoder.onnx"), load("motion_generator.onnx")
+
+
 class Subject:
     """The generator under test with fixed sampler settings."""
 
     def __init__(self, options):
-        self.encoder, self.generator = load_encoder(options.encoder), load_generator(options.generator)
+        if options.models:
+            self.encoder, self.generator = load_graphs(options.models)
+        else:
+            self.encoder, self.generator = load_encoder(options.encoder), load_generator(options.generator)
         self.options = options
 
     def __call__(self, wave, seed=0):
@@ -85,11 +109,25 @@ def held_out(subject, folder, limit):
         row("jitter of opening inside long vowels (mean bend)", f"{np.abs(np.concatenate(held)).mean():.4f}")
 
 
+def sung_vowel(formants, seconds, pitch=160):
+    """A held vowel: pulses with vibrato through three resonances, about 0.1 RMS."""
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    cycles = np.cumsum(pitch * (1 + 0.015 * np.sin(2 * np.pi * 5.5 * time))) / SAMPLE_RATE
+    wave = np.diff(np.floor(cycles), prepend=0.0)
+    for hertz, width in zip(formants, (80, 100, 140)):
+        radius = np.exp(-np.pi * width / SAMPLE_RATE)
+        poles = [1, -2 * radius * np.cos(2 * np.pi * hertz / SAMPLE_RATE), radius**2]
+        wave = scipy.signal.lfilter([sum(poles)], poles, wave)
+    return wave / wave.std() * 0.1
+
+
 def quiet(subject):
-    """Opening where nobody speaks."""
+    """Opening where nobody speaks, and of held vowels."""
     random = np.random.RandomState(5)
     count = 8 * SAMPLE_RATE
     time = np.arange(count) / SAMPLE_RATE
+    horn = np.where(time % 1 < 0.5, 435, 580)
+    slide = np.cumsum(700 * (1 + 0.5 * np.sin(2 * np.pi * 0.35 * time))) / SAMPLE_RATE
     sounds = {
         "silence": np.zeros(count),
         "room noise -60 dB": random.randn(count) * 1e-3,
@@ -99,10 +137,17 @@ def quiet(subject):
         "440 Hz tone": 0.2 * np.sin(2 * np.pi * 440 * time),
         "coloured noise": noise(random, count) * 0.05,
         "music": music(random, count) * 0.08,
-    }
+        "siren": 0.15 * (np.sin(2 * np.pi * slide) + 0.4 * np.sin(4 * np.pi * slide)),
+        "two-tone horn": 0.1 * sum(np.sin(2 * np.pi * h * horn * time) / h for h in (1, 2, 3, 4)),
+        "breaths": breaths(random, count) * 0.05,
+    }  # fmt: skip
     for name, wave in sounds.items():
         opening = subject(wave.astype(np.float32))[:, OPEN]
         row(f"opening in {name}: mean, 95 %", f"{opening.mean():.3f}, {np.percentile(opening, 95):.3f}")
+    for name, formants in (("a", (750, 1200, 2500)), ("o", (450, 800, 2500)), ("i", (300, 2300, 3000))):
+        wave = np.pad(sung_vowel(formants, 3), (SAMPLE_RATE, SAMPLE_RATE))
+        opening = subject(wave.astype(np.float32))[30:97, OPEN]
+        row(f"opening in a sung {name} of 3 s: mean, least", f"{opening.mean():.2f}, {opening.min():.2f}")
 
 
 def liveliness(subject, wave):
@@ -141,24 +186,38 @@ def liveliness(subject, wave):
         row(f"{name}: mean, deviation, largest", f"{values.mean():.3f}, {values.std():.3f}, {np.abs(values).max():.2f}")
 
 
+def standard(values):
+    return (values - values.mean()) / values.std()
+
+
 def real_clips(subject, folder):
-    """Correlation with measured lips, best lag within 3 frames, averaged over seeds' means."""
+    """Correlation with measured lips, of the mean of two seeds."""
     from lips import measured_clips
 
+    made, measured = ([], []), ([], [])
     for name, wave, opening, width in measured_clips(folder):
         motion = np.mean([subject(wave, seed) for seed in range(2)], 0)
+        lead = PICTURE_LEADS.get(name, 0)
         cells = []
-        for column, truth in ((OPEN, opening), (WIDTH, width)):
+        for index, (column, truth) in enumerate(((OPEN, opening), (WIDTH, width))):
             count = min(len(motion), len(truth)) - 6
-            lags = [correlate(motion[lag : lag + count, column], truth[3 : 3 + count]) for lag in range(7)]
-            cells.append(f"{max(lags):+.2f} at {int(np.argmax(lags)) - 3:+d}")
+            real = truth[3 : 3 + count]
+            lags = [correlate(motion[lag : lag + count, column], real) for lag in range(7)]
+            fixed = motion[3 + lead : 3 + lead + count, column]
+            made[index].append(standard(fixed))
+            measured[index].append(standard(real))
+            best = f"{max(lags):+.2f} at {int(np.argmax(lags)) - 3:+d}"
+            cells.append(f"{best} ({correlate(fixed, real):+.2f} at {lead:+d})")
         row(f"clip {name}: opening, width", ", ".join(cells))
+    pooled = [correlate(np.concatenate(a), np.concatenate(b)) for a, b in zip(made, measured)]
+    row("all clips at their fixed lag, pooled: opening, width", f"{pooled[0]:+.2f}, {pooled[1]:+.2f}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", required=True, help="checkpoint of train_encoder.py")
-    parser.add_argument("--generator", required=True, help="checkpoint of train_generator.py")
+    parser.add_argument("--models", help="folder of the two .onnx files (needs onnxruntime)")
+    parser.add_argument("--encoder", help="checkpoint of train_encoder.py, instead of --models")
+    parser.add_argument("--generator", help="checkpoint of train_generator.py, instead of --models")
     parser.add_argument("--test", required=True, help="folder of held-out utterances (synthesize.py: <data>/test)")
     parser.add_argument("--speech", help="a long recording (WAV) for head and eyes; default: held-out speech")
     parser.add_argument("--clips", help="folder of talking clips (.mp4)")
@@ -167,6 +226,8 @@ def main():
     parser.add_argument("--nfe", type=int, default=10)
     parser.add_argument("--guidance", type=float, default=2.0)
     options = parser.parse_args()
+    if not options.models and not (options.encoder and options.generator):
+        parser.error("give --models, or --encoder and --generator")
     torch.set_num_threads(1)
     subject = Subject(options)
     print(f"| measure (nfe {options.nfe}, guidance {options.guidance}, window {options.window}) | value |\n|---|---|")

@@ -33,6 +33,9 @@ class Denoiser(nn.Module):
         self.wide = nn.ModuleList([nn.Conv1d(WIDTH, WIDTH, KERNEL, padding=d, dilation=d) for d in DILATIONS])
         self.point = nn.ModuleList([nn.Conv1d(WIDTH, WIDTH, 1) for _ in DILATIONS])
         self.leave = nn.Conv1d(WIDTH, TOKENS, 1)
+        # A straight way from the features to the mouth: what the encoder was taught to read from them.
+        self.straight = nn.Conv1d(FEATURES, TOKENS, 1, bias=False)
+        nn.init.zeros_(self.straight.weight)
         # 1 / RMS of each feature over the training data.
         self.register_buffer("feature_scale", torch.ones(FEATURES))
         self.register_buffer("waves", torch.exp(torch.linspace(0, 4.6, TIME_WAVES)))
@@ -50,7 +53,15 @@ class Denoiser(nn.Module):
         for index, (wide, point) in enumerate(zip(self.wide, self.point)):
             scaled = h * (1 + time[:, index, 0]) + time[:, index, 1]
             h = h + point(F.silu(wide(F.silu(scaled))))
-        return self.leave(F.silu(h)).transpose(1, 2)[:, CONTEXT_FRAMES:]
+        made = self.leave(F.silu(h)) + self.straight(features.transpose(1, 2))
+        return made.transpose(1, 2)[:, CONTEXT_FRAMES:]
+
+    def hand_on_articulation(self, head, share):
+        """Start the straight way from the encoder's articulation head: `share` of the mouth, the rest 1 - share."""
+        scale = torch.tensor(TOKEN_SCALE[:ARTICULATIONS])[:, None, None] / self.feature_scale[None, :, None]
+        self.straight.weight.data[:ARTICULATIONS] = share * head.weight * scale
+        self.leave.weight.data[:ARTICULATIONS] *= 1 - share
+        self.leave.bias.data[:ARTICULATIONS] *= 1 - share
 
 
 class MotionGenerator(nn.Module):

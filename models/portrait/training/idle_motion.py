@@ -85,8 +85,8 @@ def glances(random, count):
         hold = int(random.uniform(0.3, 1.4) * FRAMES_PER_SECOND)
         track[frame : frame + hold] = np.clip(target, -0.4, 0.4)
         frame += hold
-    # A saccade takes one to two frames.
-    return scipy.ndimage.convolve1d(track, [0.25, 0.5, 0.25], axis=0, mode="nearest")
+    # A saccade of this size takes 40 ms, one frame: a share of the way is seen when it falls into a frame's exposure.
+    return scipy.ndimage.convolve1d(track, [0.0, 0.75, 0.25], axis=0, mode="nearest")
 
 
 def idle_tracks(random, wave):

@@ -30,16 +30,24 @@ _ARPABET = {
     "em": "m", "el": "l", "nx": "n",
 }  # fmt: skip
 
+# The Russian festival voice; soft consonants are written double there and sound the same on the lips.
+_RUSSIAN = {
+    "aa": "a", "ay": "ə", "ae": "ɪ", "ee": "ɛ", "e": "ɪ", "ii": "i", "i": "ɪ", "oo": "o", "uu": "u", "u": "ʊ",
+    "ur": "ʊ", "yy": "ɨ", "y": "ɨ", "c": "ts", "ch": "tʃ", "sch": "ʃ", "sh": "ʃ", "zh": "ʒ", "h": "x", "hh": "x",
+}  # fmt: skip
+
 _SILENCE = {"pau", "sil", "ssil", "#", "##", "h#", "brth", ""}
 _IGNORED = "ːˑʲʷʰˈˌ.-˞:"
 
 
 def to_phones(name, alphabet):
-    """The phones of one segment. `alphabet` is 'arpa' or 'ipa'; unknown names count as a glottal stop."""
+    """The phones of one segment. `alphabet` is 'arpa', 'russian' or 'ipa'; unknown names count as a glottal stop."""
     if name.lower() in _SILENCE or name == "_:":
         return [PAUSE]
     if alphabet == "arpa":
         name = _ARPABET.get(name.lower(), name.lower())
+    elif alphabet == "russian":
+        name = _RUSSIAN.get(name, name[0] if len(name) == 2 and name[0] == name[1] else name)
     letters = [c for c in unicodedata.normalize("NFD", name) if unicodedata.category(c)[0] != "M"]
     phones = [_NEAREST.get(c, c) for c in letters if c not in _IGNORED]
     return [p for p in phones if p in PHONE_INDEX] or ["ʔ"]

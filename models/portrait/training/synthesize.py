@@ -3,16 +3,17 @@
 
 For each utterance it writes `<voice>-<number>.wav` (mono) and `.seg` (lines "phone end-seconds") into
 `<data>/train` or, for the held-out voices, `<data>/test`; with --slow it only adds drawling speech in `<data>/slow`.
-File names begin with the phone alphabet: `arpa-` (flite, festival) or `ipa-` (espeak-ng).
+File names begin with the phone alphabet: `arpa-` (flite, festival), `russian-` (festival) or `ipa-` (espeak-ng).
 
-Voices (licences in README.md): flite slt, rms, awb; festival ked and slt-hts; espeak-ng in many languages and
-variants. Held out: festival kal and three espeak-ng variants.
+Voices (licences in README.md): flite slt, rms, awb; festival ked, slt-hts and msu_ru; espeak-ng in many languages
+and variants. Held out: festival kal and three espeak-ng variants.
 """
 
 import argparse
 import json
 import os
 import random
+import re
 import subprocess
 
 import numpy as np
@@ -22,8 +23,9 @@ import scipy.signal
 from espeak import Espeak
 
 SAMPLE_RATE = 16000
-FLITE = [("slt", 700), ("rms", 700), ("awb", 700)]
-FESTIVAL_TRAIN = [("ked_diphone", 450), ("cmu_us_slt_arctic_hts", 400)]
+FLITE = [("slt", 1000), ("rms", 1000), ("awb", 1000)]
+FESTIVAL_TRAIN = [("ked_diphone", 650), ("cmu_us_slt_arctic_hts", 450)]
+FESTIVAL_RUSSIAN = [("msu_ru_nsh_clunits", 700)]
 FESTIVAL_TEST = [("kal_diphone", 60)]
 ESPEAK_VARIANTS = (
     "male1 male2 male3 male4 male5 male6 male7 female1 female2 female3 female4 female5 Andy Adam Alex Alicia Annie "
@@ -72,13 +74,13 @@ def speak_flite(folder, sentences, share, speeds):
         print("flite", voice, flush=True)
 
 
-def speak_festival(folder, voices, sentences, share):
+def speak_festival(folder, voices, sentences, share, alphabet="arpa"):
     """One festival process per voice runs a generated script; see festival.scm."""
     here = os.path.dirname(os.path.abspath(__file__))
     for voice, count in voices:
         lines = [f"(voice_{voice})"]
         for number in range(int(count * share)):
-            base = f"{folder}/arpa-festival_{voice}-{number:04d}"
+            base = f"{folder}/{alphabet}-festival_{voice}-{number:04d}"
             lines.append(f"(Parameter.set 'Duration_Stretch {random.choice([0.75, 0.85, 0.95, 1, 1.1, 1.25])})")
             lines.append(f'(unwind-protect (speak-to-files "{next(sentences)}" "{base}") nil)')
         script = f"{folder}/{voice}.scm"
@@ -142,6 +144,9 @@ def main():
     speak_espeak(espeak, train, ESPEAK_LANGUAGES, ESPEAK_VARIANTS, pool, options.share, SPEEDS["espeak"])
     speak_flite(train, english, options.share, SPEEDS["flite"])
     speak_festival(train, FESTIVAL_TRAIN, english, options.share)
+    # This voice spells out Latin letters with sounds that it has not got.
+    cyrillic = [sentence for sentence in pool["ru"] if re.fullmatch(r"[А-Яа-яЁё ,\-]+", sentence)]
+    speak_festival(train, FESTIVAL_RUSSIAN, endless(cyrillic), options.share, "russian")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from build_dataset import CHUNK_FRAMES
 from channels import ARTICULATIONS, INDEX
 from encoder_network import MELS, EncoderTraining
 
-BATCH = 24
+BATCH, CROP = 15, 100  # pieces a step, frames a piece: many short ones teach more a second than few long ones
 PEAK_RATE = 2e-3
 # What is seen counts more than what is only read by the generator.
 CHANNEL_WEIGHTS = dict(
@@ -22,28 +23,43 @@ CHANNEL_WEIGHTS = dict(
 )
 CLOSURE_CHANNELS = [INDEX[name] for name in ("lipclose", "tuck", "open", "lower_drop")]
 CLOSURE_WEIGHT = 4.0  # a plain squared error erases the short closures of p b m f v
+HEADS_FIRST = 150  # steps with --start in which the heads alone learn, so that they do not spoil the trunk
 EDGE = (4, 5)  # frames at the chunk's ends whose context is cut off: they count a quarter
-PHONE_WEIGHT = 0.04
+PHONE_WEIGHT = 0.08
+
+
+def warp(random, mel):
+    """Each recording's vocal tract longer or shorter: the frequency axis read at other places (Jaitly & Hinton, 2013)."""
+    batch, bands, columns = mel.shape
+    hertz = 700 * (np.exp(np.linspace(0.0745, 2.4727, bands)) - 1)  # about the centres of the mel filters
+    read = hertz[None] / np.exp(random.uniform(-0.13, 0.13, (batch, 1)))
+    place = np.stack([np.interp(row, hertz, np.arange(bands)) for row in read])
+    left = np.minimum(place.astype(int), bands - 2)
+    share = torch.tensor(place - left, dtype=torch.float32)[:, :, None]
+    left = torch.tensor(left)[:, :, None].expand(-1, -1, columns)
+    return torch.gather(mel, 1, left) * (1 - share) + torch.gather(mel, 1, left + 1) * share
 
 
 def degrade(random, mel):
-    """Spectral augmentation of log-mel [B, 64, T]: level, tilt, shift, masks and a noise floor."""
-    batch, _, columns = mel.shape
-    mel = mel + torch.randn(batch, 1, 1) * 0.25
-    mel = mel + torch.randn(batch, 1, 1) * 0.25 * torch.linspace(-1, 1, MELS)[None, :, None]
-    shift = random.randint(-2, 3)
-    if shift:
-        mel = torch.roll(mel, shift, 1)
+    """Spectral augmentation of log-mel [B, 64, T]: level, colour, vocal tract, texture, masks and a noise floor."""
+    batch, bands, columns = mel.shape
+    mel = warp(random, mel)
+    knots = torch.tensor(random.standard_normal((batch, 1, 7)) * 0.12, dtype=torch.float32)
+    colour = F.interpolate(knots, bands, mode="linear", align_corners=True).transpose(1, 2)
+    tilt = torch.randn(batch, 1, 1) * 0.25 * torch.linspace(-1, 1, bands)[None, :, None]
+    mel = mel + torch.randn(batch, 1, 1) * 0.25 + tilt + colour
+    texture = torch.tensor(np.maximum(random.uniform(-0.1, 0.12, (batch, 1, 1)), 0), dtype=torch.float32)
+    mel = mel + torch.randn_like(mel) * texture
     for item in mel:
-        if random.rand() < 0.5:
-            low = random.randint(0, MELS - 8)
+        for _ in range(random.randint(3)):
+            low = random.randint(0, bands - 8)
             item[low : low + random.randint(1, 9)] = item.mean()
-        if random.rand() < 0.2:
+        for _ in range(random.choice([0, 0, 0, 1, 2])):
             start = random.randint(0, columns - 20)
             item[:, start : start + random.randint(2, 10)] = item.min()
-    if random.rand() < 0.25:
-        mel = torch.maximum(mel, torch.tensor(random.uniform(-2.6, -1.4, (batch, 1, 1)), dtype=torch.float32))
-    return mel
+    floor = random.uniform(-2.6, -1.3, (batch, 1, 1))
+    floor[random.uniform(size=batch) > 0.25] = -9
+    return torch.maximum(mel, torch.tensor(floor, dtype=torch.float32))
 
 
 def articulation_loss(predicted, target, channel_weights):
@@ -75,26 +91,32 @@ def main():
     parser.add_argument("--dataset", required=True, help="path prefix of build_dataset.py's arrays")
     parser.add_argument("--output", required=True, help="checkpoint to write (.pt)")
     parser.add_argument("--start", help="checkpoint to continue from")
-    parser.add_argument("--minutes", type=float, default=28.0)
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
     random = np.random.RandomState(options.seed)
-    mels = np.load(options.dataset + ".mel.npy", mmap_mode="r")
+    mels = np.load(options.dataset + ".mel.npy")
     tokens = np.load(options.dataset + ".tokens.npy")[:, :, :ARTICULATIONS]
     phones = np.load(options.dataset + ".phones.npy")
 
-    def batch_of(indices):
-        mel = torch.tensor(mels[np.sort(indices)].astype(np.float32))
-        target = torch.tensor(tokens[np.sort(indices)].astype(np.float32)).transpose(1, 2)
-        return mel, target, torch.tensor(phones[np.sort(indices)].astype(np.int64))
+    def batch_of(indices, length=CHUNK_FRAMES):
+        """Log-mel, articulation and phones of a random piece of each chunk."""
+        starts = random.randint(0, CHUNK_FRAMES - length + 1, len(indices))
+        pairs = list(zip(indices, starts))
+        mel = np.stack([mels[i, :, 4 * s : 4 * (s + length)] for i, s in pairs]).astype(np.float32)
+        target = np.stack([tokens[i, s : s + length] for i, s in pairs]).astype(np.float32)
+        phone = np.stack([phones[i, 2 * s : 2 * (s + length)] for i, s in pairs]).astype(np.int64)
+        return torch.tensor(mel), torch.tensor(target).transpose(1, 2), torch.tensor(phone)
 
     # The chunks are in recording order; whole recordings at the end are for validation.
     training, validation = np.arange(len(mels) - 50), np.arange(len(mels) - 50, len(mels))
     model = EncoderTraining()
     if options.start:
-        model.load_state_dict(torch.load(options.start)["model"])
+        # A checkpoint of continue_graphs.py has no heads.
+        model.load_state_dict(torch.load(options.start)["model"], strict=False)
     average = EncoderTraining()
     average.load_state_dict(model.state_dict())
     channel_weights = torch.ones(ARTICULATIONS)
@@ -102,11 +124,13 @@ def main():
         channel_weights[INDEX[name]] = weight
     channel_weights = channel_weights[None, :, None]
     optimizer = torch.optim.AdamW(model.parameters(), PEAK_RATE, weight_decay=1e-2)
-    started, step, running = time.time(), 0, None
-    while (progress := (time.time() - started) / (options.minutes * 60)) < 1:
+    started, running = time.time(), None
+    for step in range(options.steps):
+        progress = step / options.steps
         for group in optimizer.param_groups:
-            group["lr"] = PEAK_RATE * min(1, (step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
-        mel, target, phone = batch_of(random.choice(training, BATCH, False))
+            group["lr"] = options.rate * min(1, (step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
+        mel, target, phone = batch_of(random.choice(training, BATCH, False), CROP)
+        model.trunk.requires_grad_(not options.start or step >= HEADS_FIRST)
         predicted, logits = model(degrade(random, mel))
         loss = articulation_loss(predicted, target, channel_weights)
         loss = loss + PHONE_WEIGHT * F.cross_entropy(logits, phone, label_smoothing=0.05)
@@ -114,22 +138,21 @@ def main():
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        step += 1
         running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
         with torch.no_grad():
-            keep = min(0.98, step / (step + 10))
+            keep = min(0.995, step / (step + 10))
             for mean, value in zip(average.state_dict().values(), model.state_dict().values()):
                 if value.is_floating_point():
                     mean.mul_(keep).add_(value, alpha=1 - keep)
-        if step % 100 == 0:
+        if step % 400 == 399:
             print(
-                step,
+                step + 1,
                 f"{time.time() - started:.0f}s loss {running:.4f}",
                 report(average, *batch_of(validation)),
                 flush=True,
             )
             torch.save({"model": average.state_dict()}, options.output)
-    print(step, "final", report(average, *batch_of(validation)))
+    print("final", report(average, *batch_of(validation)))
     average.eval()
     torch.save({"model": average.state_dict()}, options.output)
 

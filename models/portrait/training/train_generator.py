@@ -50,7 +50,7 @@ VISIBLE = dict(
     width=2,
     round=1.5,
     lipclose=1.5,
-    tuck=1.3,
+    tuck=2.5,
     speech=0.2,
     voiced=0.1,
     nasal=0.15,
@@ -144,7 +144,8 @@ def main():
     parser.add_argument("--encoder", required=True, help="checkpoint of train_encoder.py")
     parser.add_argument("--output", required=True, help="checkpoint to write (.pt)")
     parser.add_argument("--start", help="checkpoint to continue from")
-    parser.add_argument("--minutes", type=float, default=25.0)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -159,15 +160,19 @@ def main():
     with torch.no_grad():
         sample = trunk(torch.tensor(mels[:100].astype(np.float32)))
         model.feature_scale.copy_(1 / (sample.pow(2).mean((0, 2)).sqrt() + 0.05))
-    if options.start:
-        model.load_state_dict(torch.load(options.start)["model"])
+    started_from = torch.load(options.start)["model"] if options.start else {}
+    model.load_state_dict(model.state_dict() | started_from)
+    if "straight.weight" not in started_from:
+        with torch.no_grad():
+            model.hand_on_articulation(encoder.articulation, 0.5 if options.start else 1.0)
     average.load_state_dict(model.state_dict())
     weights, noise = channel_weights(tokens), context_noise()
     optimizer = torch.optim.AdamW(model.parameters(), PEAK_RATE, weight_decay=1e-3)
-    started, step, running = time.time(), 0, None
-    while (progress := (time.time() - started) / (options.minutes * 60)) < 1:
+    started, running = time.time(), None
+    for step in range(options.steps):
+        progress = step / options.steps
         for group in optimizer.param_groups:
-            group["lr"] = PEAK_RATE * min(1, (step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
+            group["lr"] = options.rate * min(1, (step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
         picked = np.sort(random.choice(len(mels), CHUNKS, False))
         length = USUAL_WINDOW if random.rand() < 0.5 else random.randint(3, LONGEST_WINDOW + 1)
         frames = random.randint(CONTEXT_FRAMES + length + 20, 151)
@@ -185,17 +190,16 @@ def main():
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        step += 1
         running = loss.item() if running is None else 0.99 * running + 0.01 * loss.item()
         with torch.no_grad():
             keep = min(0.995, step / (step + 10))
             for mean, value in zip(average.state_dict().values(), model.state_dict().values()):
                 mean.mul_(keep).add_(value, alpha=1 - keep)
-        if step % 200 == 0:
-            print(step, f"{time.time() - started:.0f}s loss {running:.4f}", flush=True)
+        if step % 200 == 199:
+            print(step + 1, f"{time.time() - started:.0f}s loss {running:.4f}", flush=True)
             torch.save({"model": average.state_dict()}, options.output)
     torch.save({"model": average.state_dict()}, options.output)
-    print(step, f"final loss {running:.4f}")
+    print(f"final loss {running:.4f}")
 
 
 if __name__ == "__main__":
