@@ -18,6 +18,8 @@ const packSchema = z.strictObject({
   version: z.string().min(1),
   licence: z.string().min(1),
   weights: z.string().min(1),
+  /** What `DEVICE=auto` takes; a pack may be made for the CPU and gain nothing from a GPU. */
+  device: z.enum(['cpu', 'cuda']).default('cuda'),
   fps: z.literal(25),
   source: z.strictObject({
     size: positive,
@@ -74,6 +76,15 @@ export class ModelPack {
    * @throws Error that says which file or field does not fit; never returns a half-good pack.
    */
   static async read(directory: string): Promise<ModelPack> {
+    const facts = await ModelPack.readFacts(directory);
+    for (const [name, graph] of Object.entries(facts.graphs)) {
+      if (graph) await compareHash(name, join(directory, graph.file), graph.sha256);
+    }
+    return new ModelPack(directory, facts);
+  }
+
+  /** Reads and checks `directory/pack.json` alone. @throws Error that says which field does not fit. */
+  static async readFacts(directory: string): Promise<PackFile> {
     const path = join(directory, 'pack.json');
     const text = await readFile(path, 'utf8').catch((cause) => {
       throw new Error(`There is no model pack at ${directory}: pack.json cannot be read.`, { cause });
@@ -95,10 +106,7 @@ export class ModelPack {
         `${path}: motion.token_scale has ${motion.token_scale.length} numbers, tokens is ${motion.tokens}.`,
       );
     }
-    for (const [name, graph] of Object.entries(graphs)) {
-      if (graph) await compareHash(name, join(directory, graph.file), graph.sha256);
-    }
-    return new ModelPack(directory, parsed.data);
+    return parsed.data;
   }
 
   /** Absolute path of a graph. @throws Error when the pack has none of that name. */

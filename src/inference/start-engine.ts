@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Logger } from '../log.js';
 import type { WorkerPlace } from './engine-worker.js';
 import { listGpus } from './gpu.js';
+import { ModelPack } from './model-pack.js';
 import type { Device } from './onnx-model.js';
 import { WorkerEngine } from './worker-engine.js';
 
@@ -23,7 +24,8 @@ const NVIDIA_DEVICES = ['/dev/nvidiactl', '/dev/nvidia0', '/dev/dxg'];
 const BATCH_FRAMES = { cpu: 5, cuda: 16, tensorrt: 16 } as const;
 
 /**
- * Starts the inference workers on the device asked for; `auto` takes CUDA where the model runs on it, else the CPU.
+ * Starts the inference workers on the device asked for; `auto` takes CUDA where the pack is made for it and
+ * runs on it, else the CPU.
  * @throws Error when the pack is not sound, or a device was asked for that does not run here.
  */
 export async function startEngine({ device, workers, batchFrames, ...rest }: EngineStart): Promise<WorkerEngine> {
@@ -36,6 +38,8 @@ export async function startEngine({ device, workers, batchFrames, ...rest }: Eng
       places: chosen === 'cpu' ? Array.from({ length: workers }, () => ({ kind: 'thread' })) : await gpuPlaces(),
     });
   if (device !== 'auto') return start(device, `DEVICE=${device}`);
+  const { device: made } = await ModelPack.readFacts(rest.packDirectory);
+  if (made === 'cpu') return start('cpu', 'DEVICE=auto: this pack is made for the CPU');
   if (!NVIDIA_DEVICES.some((path) => existsSync(path))) return start('cpu', 'DEVICE=auto: no NVIDIA GPU was found');
   try {
     return await start('cuda', 'DEVICE=auto: the model runs on CUDA here');
