@@ -364,20 +364,24 @@ describe('renderer graph on painted pictures', () => {
   });
 
   /** A head with dark hair before two door posts, and how far each pixel lies outside it (1 on the hair's edge). */
-  function headBeforePosts() {
+  function headBeforePosts(grain = 0) {
     const landmarks = meanFace(256, 270, 230);
     const middle = { x: 256, y: (landmarks[10 * 3 + 1] + landmarks[152 * 3 + 1]) / 2 };
     const [wide, high] = [
       0.5 * (landmarks[454 * 3] - landmarks[234 * 3]),
       0.5 * (landmarks[152 * 3 + 1] - landmarks[10 * 3 + 1]),
     ];
+    const grained = (x: number, y: number) => {
+      const light = ((x >> 1) + (y >> 1)) % 2 ? grain : -grain;
+      return [120 + light, 170 + light, 225 + light] as const;
+    };
     const outside = (x: number, y: number) =>
       Math.hypot((x - middle.x) / (1.25 * wide), (y - middle.y + 0.3 * high) / (1.5 * high));
     const image = paint((x, y) => {
       if (Math.hypot((x - middle.x) / wide, (y - middle.y) / high) < 1) return [205, 150, 125];
       if (outside(x, y) < 1) return [60, 40, 30];
       if (y > 370 && Math.abs(x - middle.x) < 60 + 1.5 * (y - 370)) return [80, 40, 50];
-      return Math.abs(Math.abs(x - middle.x) / (1.25 * wide) - 1.45) < 0.05 ? [90, 100, 110] : [120, 170, 225];
+      return Math.abs(Math.abs(x - middle.x) / (1.25 * wide) - 1.45) < 0.05 ? [90, 100, 110] : grained(x, y);
     });
     return { source: { image, landmarks }, outside, top: middle.y - 1.8 * high };
   }
@@ -404,6 +408,22 @@ describe('renderer graph on painted pictures', () => {
       expect(moved).toBeGreaterThan(500);
       expect(bent).toBe(0);
     }
+  });
+
+  test('uncovers a background with the grain of what is beside it', async () => {
+    const { source } = headBeforePosts(20);
+    const tensors = analysePortrait(source);
+    const still = tensors.still_y.data as Uint8Array;
+    const spread = (x0: number, x1: number) => {
+      const values: number[] = [];
+      for (let y = 200; y < 240; y++) for (let x = x0; x < x1; x++) values.push(still[y * 512 + x]);
+      const mean = values.reduce((a, b) => a + b) / values.length;
+      return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+    };
+    // The hair's left edge lies at about 132: left of it the photo, right of it what is behind the hair.
+    const beside = spread(60, 70);
+    expect(beside).toBeGreaterThan(10);
+    expect(spread(134, 144)).toBeGreaterThan(0.25 * beside);
   });
 
   test('takes the hair along as far as the face', async () => {

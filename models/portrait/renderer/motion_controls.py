@@ -25,7 +25,7 @@ JAW_REACH = 0.15
 # What the fields can be driven to without folding over themselves.
 LOW = {"width": -1.0, "gaze_x": -1.0, "gaze_y": -1.0}
 HIGH = {"brow_up": 1.2, "smile": 1.1, "stretch": 1.2}
-BOTH = {"pitch": 0.22, "yaw": 0.22, "roll": 0.3, "shift_x": 0.15, "shift_y": 0.15}
+BOTH = {"pitch": 0.27, "yaw": 0.27, "roll": 0.3, "shift_x": 0.15, "shift_y": 0.15}
 
 
 def read_tokens(b, motion):

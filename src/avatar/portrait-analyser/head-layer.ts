@@ -1,8 +1,8 @@
 import type { FaceFrame } from './face-frame.js';
 import { inFacePlane } from './face-frame.js';
-import { abs, clamp, floor, max, min, mix, smoothstep } from './math.js';
+import { abs, clamp, floor, hypot, max, min, mix, smoothstep } from './math.js';
 import { findPerson, MATTE_CELL } from './person-matte.js';
-import type { Photo, Rect } from './photo.js';
+import type { Photo, Rect, Rgb } from './photo.js';
 import { headWeight } from './pose-field.js';
 import { fillSmoothly } from './smooth-fill.js';
 import type { WarpGrid } from './warp-grid.js';
@@ -13,6 +13,10 @@ const WHOLE = 4.2;
 const END = 7;
 /** Below this many pixels of u a face is too small for the matte's cells; its head is then blended as a whole. */
 const LEAST_UNIT = 48;
+/** How deep the surroundings are mirrored into what is hidden, u. */
+const MIRRORED = 0.4;
+/** Pixels at the picture's edge that are not mirrored: frames and black lines are common there. */
+const BORDER = 8;
 /** Half the width of notches that are filled, u. */
 const NOTCH = 0.2;
 /** How far the layer may travel up and aside, in u. */
@@ -102,13 +106,29 @@ export class HeadLayer {
       }
     }
     for (const plane of planes) fillSmoothly(plane, known, width, height);
+    // How deep in the unknown, and there what is mirrored at its edge: texture goes on as far as the head soon uncovers.
+    const depth = distanceOutside(Float32Array.from(known), width, height);
+    const depthAt = (x: number, y: number) => between(depth, width, height, x, y);
+    const reach = (MIRRORED * this.face.unit) / MATTE_CELL;
+    const colour: Rgb = [0, 0, 0];
     for (let y = 0; y < photo.height; y++) {
       for (let x = 0; x < photo.width; x++) {
         const unknown = between(hidden, width, height, x, y);
         if (unknown === 0) continue;
         const at = (y * photo.width + x) * 3;
+        const deep = depthAt(x, y);
+        const dx = depthAt(x + MATTE_CELL, y) - depthAt(x - MATTE_CELL, y);
+        const dy = depthAt(x, y + MATTE_CELL) - depthAt(x, y - MATTE_CELL);
+        const step = (2 * MATTE_CELL * (deep + 0.5)) / max(hypot(dx, dy), 1e-6);
+        const [mx, my] = [x - dx * step, y - dy * step];
+        const [, down] = inFacePlane(this.face, x, y);
+        const inside = min(mx, my, photo.width - mx, photo.height - my) > BORDER;
+        // Not the shoulders: a collar mirrored beside the neck would be seen.
+        const mirrored = inside && depthAt(mx, my) === 0 ? smoothstep(reach, 0, deep) * smoothstep(0.9, 0.5, down) : 0;
+        if (mirrored > 0) photo.sample(mx, my, colour);
         for (let c = 0; c < 3; c++) {
-          whole[at + c] = mix(whole[at + c], between(planes[c], width, height, x, y), unknown);
+          const filled = mix(between(planes[c], width, height, x, y), colour[c], mirrored);
+          whole[at + c] = mix(whole[at + c], filled, unknown);
         }
       }
     }
