@@ -140,7 +140,7 @@ async function drawSheet(subject, avatar, source, path) {
   const { width, height } = subject.size;
   const tiles = [{ word: 'the picture', picture: source.image }];
   const faces = {};
-  for (const [word, values] of Object.entries(sheetPoses(subject.pack.facts.motion))) {
+  for (const [word, values] of Object.entries(sheetPoses())) {
     const picture = toRgb(await subject.drawPose(avatar, values), width, height);
     tiles.push({ word, picture });
     faces[word] = await new FaceTracker(subject.faces).measure(picture);

@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { cut, toRgb } from './pictures.mjs';
 
 /** Poses of a contact sheet by their tokens, those of the phones that the label table gives them. */
-export function sheetPoses({ pose_limit: limit = 0.12 }) {
+export function sheetPoses() {
   const voice = { speech: 1, voiced: 1 };
   return {
     rest: {},
@@ -31,7 +31,8 @@ export function sheetPoses({ pose_limit: limit = 0.12 }) {
     'closed (p)': { jaw: 0.1, lip_closure: 1, press: 1, speech: 1 },
     'tucked (f)': { jaw: 0.12, open: 0.07, tuck: 1, teeth: 0.7, upper_raise: 0.3, speech: 1 },
     blink: { blink_left: 1, blink_right: 1 },
-    turned: { yaw: limit, pitch: -limit / 3 },
+    // As far as a head may turn before a single picture cannot follow.
+    'turned 15°': { yaw: 0.26, pitch: -0.05 },
   };
 }
 
