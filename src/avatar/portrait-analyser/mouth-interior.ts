@@ -47,7 +47,8 @@ export function drawInterior(photo: Photo, face: FaceFrame, mouth: MouthFrame, r
   const line = mouth.upperInner(0);
   const jawRest = 0.17 * mouth.unit;
   const slope = lipSlope(mouth);
-  const edge = own ? own.edge : line + 3.1 * mm;
+  // Lips that part by 3 mm show an edge of teeth and the dark under it, not a white band. An open mouth's lip is raised already.
+  const edge = own ? own.edge : line + (mouth.open ? 3.1 : 2.4) * mm;
   for (let row = 0; row < jaw.height; row++) {
     for (let column = 0; column < jaw.width; column++) {
       const at = row * jaw.width + column;

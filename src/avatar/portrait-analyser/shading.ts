@@ -13,7 +13,7 @@ export const SHADES = ['fold', 'underLip'] as const;
 export const SHADE_NODES = 129;
 
 /** Change of the skin's light at full strength. */
-const FOLD_DARK = -0.14;
+const FOLD_DARK = -0.12;
 const CHEEK_LIGHT = 0.055;
 const DIMPLE_DARK = -0.1;
 const UNDER_LIP_DARK = -0.16;
