@@ -22,8 +22,9 @@ def load_encoder(path):
 def load_generator(path):
     """The motion generator of a train_generator.py checkpoint, in eval mode."""
     denoiser = Denoiser()
-    denoiser.load_state_dict(torch.load(path)["model"])
-    return MotionGenerator(denoiser).eval()
+    checkpoint = torch.load(path)
+    denoiser.load_state_dict(checkpoint["model"])
+    return MotionGenerator(denoiser, checkpoint["reading"]).eval()
 
 
 def export_encoder(encoder, path):

@@ -13,11 +13,25 @@ from channels import ARTICULATIONS, CONTEXT_FRAMES, FEATURES, INDEX, TOKEN_SCALE
 WIDTH = 128
 KERNEL, DILATIONS = 3, (1, 2, 4, 8, 1)
 TIME_WAVES = 16
+# The encoder's own head: its share of the mouth, what a step of guidance adds to its movements, taps of its smoothing.
+READING_SHARE, READING_GUIDANCE, READING_TAPS = 0.5, 0.5, (0.15, 0.7, 0.15)
+READING_GAIN = dict(tuck=1.6)  # a squared error leaves the tuck of f and v, short and uncertain, too small
 # Channels whose prediction is low-pass filtered in time (SMOOTHING are the taps).
 SMOOTHED = ("squint", "smile", "brow_up", "brow_down", "pitch", "yaw", "roll", "shift_x", "shift_y")
 SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 # A few Euler steps hesitate over rare events: this gain on the predicted lids makes a begun blink complete itself.
 BLINK_GAIN = 1.15
+
+
+def reading_of(head, features):
+    """The encoder's articulation head as matrices for scaled tokens, and its mean over `features` [B, 160, T]."""
+    scale = torch.tensor(TOKEN_SCALE[:ARTICULATIONS])
+    for name, gain in READING_GAIN.items():
+        scale[INDEX[name]] *= gain
+    weight, bias = torch.zeros(FEATURES, TOKENS), torch.zeros(TOKENS)
+    weight[:, :ARTICULATIONS] = head.weight.data[:, :, 0].T * scale
+    bias[:ARTICULATIONS] = head.bias.data * scale
+    return {"weight": weight, "bias": bias, "mean": features.mean((0, 2)) @ weight + bias}
 
 
 class Denoiser(nn.Module):
@@ -69,15 +83,20 @@ class MotionGenerator(nn.Module):
 
     - Guidance: x1 = u + g (c - u) with u = the window's audio zeroed. Articulation takes g as it is, the other
       channels at most 1 (guidance is about clear speech, not about a livelier head).
+    - Of the mouth, READING_SHARE is what the encoder's articulation head reads straight from the features: the flow
+      alone is sharper on synthetic voices and follows real speech less.
     - x1 is limited to the tokens' range: overshoot of guidance would open a shut mouth inside out.
     - The slow channels of x1 are low-pass filtered over context and window (what they were taught is smoother).
     - pose, gaze and motion_ref are offsets o: the network works on x - t o with context prev - prev_o, and o is
       added to x1. motion_ref is the rest the motion is relative to (zeros in this pack).
     """
 
-    def __init__(self, denoiser):
+    def __init__(self, denoiser, reading):
         super().__init__()
         self.denoiser = denoiser
+        self.register_buffer("reading_weight", reading["weight"])
+        self.register_buffer("reading_bias", reading["bias"])
+        self.register_buffer("reading_mean", reading["mean"])
         low, high = limits()
         scale = torch.tensor(TOKEN_SCALE)
         self.register_buffer("low", torch.tensor(low) * scale)
@@ -114,9 +133,18 @@ class MotionGenerator(nn.Module):
         conditional, unconditional = torch.chunk(both, 2)
         strength = self.guided * guidance + (1 - self.guided) * torch.clamp(guidance, max=1.0)
         clean = unconditional + strength * (conditional - unconditional)
+        clean = clean + READING_SHARE * (self.read(audio, prev_audio, guidance) - clean) * self.guided
         clean = self.smooth(inner_prev, clean)
         clean = torch.maximum(torch.minimum(clean, self.high), self.low)
         return (clean + offset - x) / torch.clamp(1 - t, min=0.005)
+
+    def read(self, audio, prev_audio, guidance):
+        """What the encoder's own head reads from the features [B, W, 31], further from its mean with more guidance."""
+        near = torch.cat([prev_audio[:, -1:], audio, audio[:, -1:]], 1)
+        before, now, after = READING_TAPS
+        mixed = before * near[:, :-2] + now * audio + after * near[:, 2:]
+        read = mixed @ self.reading_weight + self.reading_bias
+        return read + READING_GUIDANCE * (guidance - 1) * (read - self.reading_mean)
 
     def smooth(self, before, clean):
         """Filter the slow channels of `clean` [B, W, 31], continuing `before` [B, 10, 31]; the last frame repeats."""

@@ -16,7 +16,7 @@ import torch
 
 from channels import ARTICULATIONS, CONTEXT_FRAMES, FRAMES_PER_SECOND, INDEX, TOKEN_SCALE, TOKENS
 from encoder_network import EncoderTraining
-from generator_network import Denoiser
+from generator_network import Denoiser, reading_of
 from idle_motion import blinks
 from train_encoder import degrade
 
@@ -160,11 +160,12 @@ def main():
     with torch.no_grad():
         sample = trunk(torch.tensor(mels[:100].astype(np.float32)))
         model.feature_scale.copy_(1 / (sample.pow(2).mean((0, 2)).sqrt() + 0.05))
+    reading = reading_of(encoder.articulation, sample)
     started_from = torch.load(options.start)["model"] if options.start else {}
     model.load_state_dict(model.state_dict() | started_from)
     if "straight.weight" not in started_from:
         with torch.no_grad():
-            model.hand_on_articulation(encoder.articulation, 0.5 if options.start else 1.0)
+            model.hand_on_articulation(encoder.articulation, 0.5)
     average.load_state_dict(model.state_dict())
     weights, noise = channel_weights(tokens), context_noise()
     optimizer = torch.optim.AdamW(model.parameters(), PEAK_RATE, weight_decay=1e-3)
@@ -197,8 +198,8 @@ def main():
                 mean.mul_(keep).add_(value, alpha=1 - keep)
         if step % 200 == 199:
             print(step + 1, f"{time.time() - started:.0f}s loss {running:.4f}", flush=True)
-            torch.save({"model": average.state_dict()}, options.output)
-    torch.save({"model": average.state_dict()}, options.output)
+            torch.save({"model": average.state_dict(), "reading": reading}, options.output)
+    torch.save({"model": average.state_dict(), "reading": reading}, options.output)
     print(f"final loss {running:.4f}")
 
 
