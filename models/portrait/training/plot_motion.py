@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 
 from build_dataset import load_wave
 from channels import FRAMES_PER_SECOND, INDEX, SAMPLE_RATE
+from evaluate import load_graphs
 from export_onnx import load_encoder, load_generator
 from streaming import generate
 
@@ -28,8 +29,9 @@ GROUPS = [
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--encoder", required=True)
-    parser.add_argument("--generator", required=True)
+    parser.add_argument("--models", help="folder of the two .onnx files (needs onnxruntime)")
+    parser.add_argument("--encoder", help="checkpoint of train_encoder.py, instead of --models")
+    parser.add_argument("--generator", help="checkpoint of train_generator.py, instead of --models")
     parser.add_argument("--wave", required=True, help="16-bit mono WAV")
     parser.add_argument("--output", required=True, help="PNG to write")
     parser.add_argument("--seconds", type=float, nargs=2, default=(0, 20))
@@ -38,9 +40,14 @@ def main():
     parser.add_argument("--window", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    if not options.models and not (options.encoder and options.generator):
+        parser.error("give --models, or --encoder and --generator")
     torch.set_num_threads(1)
     wave = load_wave(options.wave)
-    encoder, generator = load_encoder(options.encoder), load_generator(options.generator)
+    if options.models:
+        encoder, generator = load_graphs(options.models)
+    else:
+        encoder, generator = load_encoder(options.encoder), load_generator(options.generator)
     motion = generate(encoder, generator, wave, options.window, options.nfe, options.guidance, options.seed)
     first, last = (int(s * FRAMES_PER_SECOND) for s in options.seconds)
     figure, axes = plt.subplots(len(GROUPS) + 1, 1, figsize=(22, 24))
