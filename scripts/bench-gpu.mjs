@@ -8,6 +8,9 @@ import { parseArgs } from 'node:util';
 import { describeGpus } from './bench-gpu/nvidia-smi.mjs';
 import { printReport } from './bench-gpu/report.mjs';
 
+// ONNX Runtime reports its use to Microsoft unless told not to; the parts below inherit this.
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
+
 const root = resolve(import.meta.dirname, '..');
 const HELP = `npm run bench:gpu -- --fp32 DIR [--fp16 DIR] [options]
 

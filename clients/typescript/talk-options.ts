@@ -19,7 +19,7 @@ Lets a portrait speak a recording, and says where to watch it.
   --chunk-duration N       0.1 to 10 s, inference window (default 1)
   --sample-rate N          8000 to 192000 Hz, rate of headerless PCM (default 24000)
   --no-crop                keep the whole picture instead of cropping to the face
-  --pose PITCH,YAW,ROLL    constant turn of the head, radians, each -1 to 1
+  --pose PITCH,YAW,ROLL    constant turn of the head, radians, each -1 to 1; the built-in model shows up to 0.2
   --gaze X,Y               constant direction of the eyes, each -1 to 1
   --size N                 256, 512 or 720: side of the video in pixels (default 512)
   --help                   this text

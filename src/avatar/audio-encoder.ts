@@ -39,15 +39,19 @@ function sparedFrames({ contextFrames, frames }: MotionWindow): number {
 }
 
 /**
- * Lengths of the contexts and windows that talks of one-second windows bring to the encoder: from the first window to
- * those with full context, and the last windows, which are shorter.
+ * Lengths of the contexts and windows that talks of one-second windows bring to the encoder: full windows from the first
+ * one on, and the shorter last windows of talks that have ample context by then. Shorter talks end on other lengths.
  */
 export function commonLengths(contextFrames: number, fps: number): Pick<MotionWindow, 'contextFrames' | 'frames'>[] {
   const hop = fps - Math.round(0.2 * fps);
   const lengths = [];
-  for (let start = 0; start < contextFrames; start += hop) lengths.push({ contextFrames: start, frames: fps });
-  const shortest = contextFrames > AMPLE_CONTEXT_FRAMES ? 0 : fps;
-  for (let frames = fps; frames >= shortest; frames -= LENGTH_STEP) lengths.push({ contextFrames, frames });
+  for (let start = 0; start < contextFrames + hop; start += hop) {
+    const context = Math.min(start, contextFrames);
+    const shortest = context > AMPLE_CONTEXT_FRAMES ? 0 : fps;
+    for (let frames = fps; frames >= shortest; frames -= LENGTH_STEP) {
+      lengths.push({ contextFrames: context, frames });
+    }
+  }
   return lengths;
 }
 

@@ -24,6 +24,8 @@ import { stack } from './stack.js';
 
 /** How long a run that is not full waits for frames of other sessions: a small part of a frame's 40 ms. */
 const BATCH_WAIT_MILLISECONDS = 3;
+/** A caller waits for its session to open, so that goes before frames, which are never so late. */
+const OPENING_LEAD_MILLISECONDS = 1000;
 /** A session that asked for nothing for so long is not speaking: nobody waits for its next frame. */
 const SPEAKING_MILLISECONDS = 200;
 
@@ -126,7 +128,7 @@ export class LocalEngine implements AvatarEngine {
 
   open(portrait: RgbImage, options: AvatarOptions): Promise<Avatar> {
     const open = () => this.#open(portrait, options);
-    return this.#queue.do(this.#opening, open, { dueAt: Date.now(), owner: open });
+    return this.#queue.do(this.#opening, open, { dueAt: Date.now() - OPENING_LEAD_MILLISECONDS, owner: open });
   }
 
   async close(): Promise<void> {
@@ -203,16 +205,15 @@ export class LocalEngine implements AvatarEngine {
       waveform: new Float32Array(((lengths.contextFrames + lengths.frames) * 16000) / fps),
     });
     const window = silence({ contextFrames, frames: fps });
-    const all = device !== 'cpu';
     const avatar = await this.#open(grey, { crop: false, seed: 0, nfe: 5, cfgScale: 2 });
-    for (const count of all ? [...this.#motion.sizes].reverse() : [1]) {
+    for (const count of warmUpSizes(this.#motion.sizes, device)) {
       await this.#motion.run(Array.from({ length: count }, () => avatar.task(window)));
     }
-    for (const lengths of all ? commonLengths(contextFrames, fps) : []) {
+    for (const lengths of device === 'cpu' ? [] : commonLengths(contextFrames, fps)) {
       await this.#audioEncoder.encode(silence(lengths));
     }
     const tokens = new Float32Array(this.#pack.facts.motion.tokens);
-    for (const count of all ? [...this.#drawing.sizes].reverse() : [1]) {
+    for (const count of warmUpSizes(this.#drawing.sizes, device)) {
       const poses = Array.from({ length: count }, () => ({
         tokens,
         // Each frame of a session of its own: the most that such a run can hold.
@@ -229,6 +230,12 @@ function runSizes(device: Device, most: number): number[] {
   const sizes = device === 'cpu' ? Array.from({ length: most }, (_, i) => i + 1) : [];
   for (let size = 1; sizes[sizes.length - 1] !== most; size *= 2) sizes.push(Math.min(size, most));
   return sizes;
+}
+
+/** Largest first. On a CPU the largest will do: it shows that such runs work, and nothing is chosen for each size. */
+function warmUpSizes(sizes: readonly number[], device: Device): readonly number[] {
+  const descending = [...sizes].reverse();
+  return device === 'cpu' ? descending.slice(0, 1) : descending;
 }
 
 interface LocalAvatarParts {
@@ -269,7 +276,7 @@ class LocalAvatar implements Avatar {
     this.lastAsked = performance.now();
     const { queue, drawing } = this.#parts;
     const D = tokens.length / frames;
-    // All by the deadline of the first: frames of one session that are drawn in one run share its identity tensors.
+    // All by the deadline of the first: the more of a session's frames a run has, the fewer identities it carries.
     const drawn = await Promise.all(
       Array.from({ length: frames }, (_, i) => {
         const pose = { tokens: tokens.subarray(i * D, (i + 1) * D), identity: this.identity };

@@ -1,7 +1,8 @@
-/** Names under which ONNX Runtime reports what went wrong on a GPU: `CUDA failure 700: an illegal memory access …`. */
-const DEVICE = /\b(CUDA|CUDNN|CUBLAS|CUBLASLT|CUFFT|CURAND|TENSORRT|TRT)(_STATUS_\w+)?\b.*\b(failure|error|failed)\b/i;
+/** As ONNX Runtime reports what went wrong on a GPU: `CUDA failure 700: an illegal memory access …`, `CUDNN_FE failure 11: …`. */
+const DEVICE =
+  /\b(CUDA|CUDNN|CUDNN_FE|CUBLAS|CUBLASLT|CUFFT|CURAND) (failure \d+|error executing)|\bcudaError[A-Z]\w+|TensorRT EP .*failed/i;
 /** A run that found no memory leaves the device as it was. */
-const OUT_OF_MEMORY = /out of memory|failed to allocate memory/i;
+const OUT_OF_MEMORY = /out of memory|failed to allocate memory|ALLOC_FAILED|cudaErrorMemoryAllocation/i;
 
 /**
  * Whether an error of a run says that the device itself is not to be trusted any more, rather than that this one run was

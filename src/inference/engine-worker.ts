@@ -46,9 +46,9 @@ export class EngineWorker {
     this.description = description;
     this.exited = host.exited.then((reason) => {
       this.#reason = this.#broken ?? reason;
-      for (const { reject } of this.#waiting.values()) reject(this.#lost());
+      for (const { reject } of this.#waiting.values()) reject(this.#lostError());
       this.#waiting.clear();
-      for (const avatar of this.avatars) avatar.onLost?.(this.#lost());
+      for (const avatar of this.avatars) avatar.onLost?.(this.#lostError());
       return this.#reason;
     });
   }
@@ -76,7 +76,8 @@ export class EngineWorker {
     if (message.type !== 'ready') {
       await host.kill();
       const reason = 'reason' in message ? message.reason : message.type;
-      throw new Error(`The model could not be loaded on ${device}: ${reason}`);
+      const help = device === 'cpu' ? '' : ' "npm run setup:cuda" says what a GPU needs and what is missing.';
+      throw new Error(`The model could not be loaded on ${device}: ${reason.replace(/\.?$/, '.')}${help}`);
     }
     worker = new EngineWorker(host, message.description, logger);
     try {
@@ -90,6 +91,11 @@ export class EngineWorker {
 
   get alive(): boolean {
     return !this.#reason && !this.#broken;
+  }
+
+  /** Why what it drew is lost; undefined while it is there. */
+  get lost(): AppError | undefined {
+    return this.#reason && this.#lostError();
   }
 
   get gpu(): GpuUse | undefined {
@@ -110,7 +116,7 @@ export class EngineWorker {
   }
 
   call<C extends WorkerCall>(call: C, transfer: TransferListItem[] = []): Promise<WorkerResults[C['type']]> {
-    if (!this.alive) return Promise.reject(this.#lost());
+    if (!this.alive) return Promise.reject(this.#lostError());
     const id = ++this.#lastCall;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
@@ -122,7 +128,7 @@ export class EngineWorker {
     await this.#host.kill();
   }
 
-  /** Finds out what the model has taken of the GPU, and what a session takes on top: the mean of a few that draw. */
+  /** Finds out what the model has taken of the GPU, and what an open session takes on top: the mean of a few. */
   async #measure(device: Gpu, before: number | undefined): Promise<void> {
     const loaded = await freeMemory(device);
     if (before === undefined || loaded === undefined) {
@@ -153,6 +159,8 @@ export class EngineWorker {
     if (message.type === 'broken') {
       this.#broken = new Error(message.reason);
       this.#logger.error({ reason: message.reason }, 'the GPU failed');
+      // It is about to end, but with a broken device that may take for ever.
+      this.#host.kill().catch(() => undefined);
     }
     if (message.type !== 'result' && message.type !== 'error') return;
     const waiting = this.#waiting.get(message.id);
@@ -161,7 +169,7 @@ export class EngineWorker {
     else waiting?.reject(this.#revive(message.failure));
   }
 
-  #lost(): AppError {
+  #lostError(): AppError {
     const what = this.#broken ? 'The GPU that drew this session failed.' : 'The inference worker of this session died.';
     return new AppError('internal', `${what} Start the talk again in a new session.`, {
       cause: this.#broken ?? this.#reason,

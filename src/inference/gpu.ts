@@ -8,7 +8,8 @@ export interface Gpu {
   readonly uuid: string;
   readonly name: string;
   readonly totalMib: number;
-  readonly freeMib: number;
+  /** undefined where the driver does not say. */
+  readonly freeMib: number | undefined;
 }
 
 /**
@@ -36,7 +37,12 @@ export function visibleGpus(csv: string, visible: string | undefined): Gpu[] {
     .filter((fields) => fields.length === 5)
     .map(([index, uuid, name, total, free]) => ({
       index: index!,
-      gpu: { uuid: uuid!, name: name!, totalMib: Number(total), freeMib: Number(free) },
+      gpu: {
+        uuid: uuid!,
+        name: name!,
+        totalMib: Number(total) || 0,
+        freeMib: /^\d+$/.test(free!) ? Number(free) : undefined,
+      },
     }));
   if (visible === undefined) return gpus.map(({ gpu }) => gpu);
   // CUDA takes an index, or as much of a UUID as makes it unique, and stops at the first that it does not know.

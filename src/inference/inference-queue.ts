@@ -1,5 +1,6 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { AppError } from '../errors.js';
+import { isDeviceFailure } from './device-failure.js';
 
 /**
  * A kind of work on the device of which several items can be done in one run: frames to draw, windows to make motion
@@ -42,18 +43,15 @@ export class InferenceQueue {
   readonly #waitMilliseconds: number;
   readonly #jobs: Job[] = [];
   #running = false;
+  /** When the last run ended, by `performance.now()`. */
+  #freeSince = 0;
 
   /** @param waitMilliseconds how long a job may wait for others to fill its run with, while nothing else is to do */
   constructor(waitMilliseconds: number) {
     this.#waitMilliseconds = waitMilliseconds;
   }
 
-  /** Jobs that wait. */
-  get length(): number {
-    return this.#jobs.length;
-  }
-
-  /** @throws what the station's `run` throws, for every item of that run; AppError `session_closed` when cancelled */
+  /** @throws what the station's `run` throws for this item; AppError `session_closed` when cancelled */
   do<Item, Result>(station: Station<Item, Result>, item: Item, { dueAt, owner }: Order): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       const kind = station.kind?.(item);
@@ -81,15 +79,24 @@ export class InferenceQueue {
         await sleep(1);
         continue;
       }
-      const { station } = batch[0]!;
-      try {
-        const results = await station.run(batch.map(({ item }) => item));
-        for (const [i, job] of batch.entries()) job.resolve(results[i]);
-      } catch (error) {
-        for (const job of batch) job.reject(error);
-      }
+      await this.#run(batch);
+      this.#freeSince = performance.now();
     }
     this.#running = false;
+  }
+
+  async #run(batch: readonly Job[]): Promise<void> {
+    try {
+      const results = await batch[0]!.station.run(batch.map(({ item }) => item));
+      for (const [i, job] of batch.entries()) job.resolve(results[i]);
+    } catch (error) {
+      if (batch.length === 1 || isDeviceFailure(error)) {
+        for (const job of batch) job.reject(error);
+        return;
+      }
+      // One session's item may be at fault, or they were too many at once: the others shall not suffer.
+      for (const job of batch) await this.#run([job]);
+    }
   }
 
   /** Takes out the jobs of the next run; none when all would rather wait for company. */
@@ -100,7 +107,7 @@ export class InferenceQueue {
       const alike = this.#jobs.filter((job) => job.station === station && job.kind === kind);
       if (waiting.has(alike[0]!)) continue;
       const most = station.sizes[station.sizes.length - 1]!;
-      const patient = now - alike[0]!.arrivedAt < this.#waitMilliseconds;
+      const patient = now - Math.max(alike[0]!.arrivedAt, this.#freeSince) < this.#waitMilliseconds;
       if (alike.length < most && patient && station.expectsMore?.(alike.map(({ item }) => item))) {
         waiting.add(alike[0]!);
         continue;

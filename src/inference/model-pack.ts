@@ -131,6 +131,9 @@ export class ModelPack {
       throw new Error(`renderer input "motion" takes exactly ${batch} frames; it must take one, or any number.`);
     }
     const index = model.inputs.find((tensor) => tensor.name === 'source_index');
+    if (index && this.facts.source.analyser) {
+      throw new Error('renderer input "source_index": a built-in analyser makes no rows for it to choose from.');
+    }
     if (index && (index.type !== 'int32' || index.shape.length !== 1)) {
       throw new Error(`renderer input "source_index" is ${index.type} [${index.shape}], not int32 [?].`);
     }

@@ -107,13 +107,23 @@ export class WorkerEngine implements AvatarEngine {
 
 class WorkerAvatar implements Avatar {
   warnings: readonly string[] = [];
-  onLost: ((reason: AppError) => void) | undefined;
   readonly #worker: EngineWorker;
   readonly #avatar: number;
+  #onLost: ((reason: AppError) => void) | undefined;
 
   constructor(worker: EngineWorker, avatar: number) {
     this.#worker = worker;
     this.#avatar = avatar;
+  }
+
+  get onLost(): ((reason: AppError) => void) | undefined {
+    return this.#onLost;
+  }
+
+  /** Called at once when the worker is gone already. */
+  set onLost(listener: ((reason: AppError) => void) | undefined) {
+    this.#onLost = listener;
+    if (this.#worker.lost) listener?.(this.#worker.lost);
   }
 
   async open(portrait: RgbImage, options: AvatarOptions): Promise<void> {

@@ -46,7 +46,10 @@ export function startProcess(
     env: { ...process.env, ...environment },
   });
   const exited = new Promise<Error>((resolve) => {
-    child.once('error', resolve);
+    child.once('error', (error) => {
+      // Also told when it could not be killed; then it lives.
+      if (child.pid === undefined) resolve(error);
+    });
     child.once('exit', (code, signal) => resolve(new Error(signal ? `killed by ${signal}` : `exit code ${code}`)));
   });
   return {

@@ -146,6 +146,11 @@ export class SessionRegistry {
       if (this.#draining) throw shuttingDown();
       signal?.throwIfAborted();
       session = new Session({ id, avatar, input, stream, framesAhead: batchFrames, maxQueuedSeconds, logger });
+      if (session.over) {
+        throw new AppError('not_ready', 'The inference worker of the new session died; try again shortly.', {
+          retryAfterSeconds: 2,
+        });
+      }
       this.#sessions.set(id, session);
       logger.info({ sessions: this.#sessions.size }, 'session opened');
       return { session, warnings: avatar.warnings };

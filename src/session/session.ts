@@ -13,6 +13,8 @@ export type SessionState = 'waiting_for_audio' | 'processing' | 'complete' | 'er
 const RENDER_BATCH = 5;
 /** Frames that the sound runs ahead of the picture: FFmpeg lets a frame out when it knows the sound around it. */
 const SOUND_LEAD = 5;
+/** A talk that is later than this is no more urgent: otherwise one that lags would keep newer ones from being drawn. */
+const MOST_LATE_MILLISECONDS = 200;
 /** How long a chunk that came early waits for the ones before it. */
 const GAP_SECONDS = 10;
 
@@ -164,8 +166,9 @@ export class Session {
     this.#closed = true;
     this.#order.close();
     await this.stream.close({ removeFiles });
-    while (this.#work) await this.#work;
+    // First, because it takes back what waits for its turn: that of a talk which is far ahead may be long in coming.
     await this.#freeMakers();
+    while (this.#work) await this.#work;
   }
 
   /** Ends the session because its encoder or its avatar failed; the reason shows in its status. */
@@ -221,7 +224,7 @@ export class Session {
 
   async #run(): Promise<void> {
     // A talk that waited for speech is not late: its next frame is due now.
-    this.#playsFrom += Math.max(0, Date.now() - this.#dueAt(this.#framesGenerated));
+    this.#playsFrom += Math.max(0, Date.now() - this.#shownAt(this.#framesGenerated));
     while (this.#more && !this.over) {
       this.#more = false;
       for (let window = this.#input.next(); window && !this.over; window = this.#input.next()) {
@@ -243,6 +246,7 @@ export class Session {
 
   /** Renders motion a few frames at a time and hands them on with their sound. */
   async #speak(motion: Motion): Promise<void> {
+    if (this.over) return;
     const pieces = cut(motion, RENDER_BATCH);
     const drawings: Promise<Uint8Array>[] = [];
     for (const [i, { startFrame, frames }] of pieces.entries()) {
@@ -262,6 +266,10 @@ export class Session {
   }
 
   #dueAt(frame: number): number {
+    return Math.max(this.#shownAt(frame), Date.now() - MOST_LATE_MILLISECONDS);
+  }
+
+  #shownAt(frame: number): number {
     return this.#playsFrom + (frame * 1000) / FRAMES_PER_SECOND;
   }
 }

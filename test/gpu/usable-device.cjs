@@ -32,6 +32,7 @@ module.exports = () => {
     }`;
   const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
     encoding: 'utf8',
+    env: { ORT_DISABLE_TELEMETRY: '1', ...process.env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   if (status === 0) {

@@ -17,6 +17,12 @@ it.each([
   expect(visibleGpus(csv, visible)).toEqual(gpus);
 });
 
+it('does not take what the driver does not say for a number', () => {
+  expect(visibleGpus('0, GPU-cc, NVIDIA GB10, [N/A], [N/A]', undefined)).toEqual([
+    { uuid: 'GPU-cc', name: 'NVIDIA GB10', totalMib: 0, freeMib: undefined },
+  ]);
+});
+
 it('finds none where there is no nvidia-smi', async () => {
   const path = process.env.PATH;
   process.env.PATH = '/nowhere';

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { InferenceQueue, type Station } from '../../src/inference/inference-queue.js';
 
 /** A station that notes its runs; items are `owner + number`. */
@@ -79,38 +78,56 @@ it('lets what arrives during a run into the next choice', async () => {
   expect(runs).toEqual([['first'], ['urgent'], ['second']]);
 });
 
-it('waits a moment for company that is expected, does other work meanwhile, and then goes alone', async () => {
+it('waits for company that is expected, and does other work meanwhile', async () => {
   const runs: string[][] = [];
-  const queue = new InferenceQueue(200);
+  const queue = new InferenceQueue(600_000);
   const frames = station(runs, [1, 2], { expectsMore: (items) => items.length < 2 });
   const windows = station(runs, [1]);
   const early = queue.do(frames, 'a', { dueAt: 1, owner: mine });
-  const other = queue.do(windows, 'w', { dueAt: 2, owner: mine });
-  await other;
+  await queue.do(windows, 'w', { dueAt: 2, owner: mine });
   expect(runs).toEqual([['w']]);
   await Promise.all([early, queue.do(frames, 'b', { dueAt: 3, owner: mine })]);
   expect(runs).toEqual([['w'], ['a', 'b']]);
-  await queue.do(frames, 'alone', { dueAt: 4, owner: mine });
-  expect(runs[2]).toEqual(['alone']);
 });
 
-it('fails all items of a run that fails, and no other', async () => {
+it('does not wait for ever', async () => {
+  const runs: string[][] = [];
+  const queue = new InferenceQueue(5);
+  await queue.do(station(runs, [1, 2], { expectsMore: () => true }), 'alone', { dueAt: 4, owner: mine });
+  expect(runs).toEqual([['alone']]);
+});
+
+it('lets only those items of a run fail that fail by themselves', async () => {
+  const runs: string[][] = [];
   const queue = new InferenceQueue(0);
-  let broken = true;
-  const frames: Station<string, string> = {
-    sizes: [1, 2],
+  const frames = station(runs, [1, 2, 3], {
     run: async (items) => {
-      if (broken) throw new Error(`not these: ${items}`);
+      runs.push([...items]);
+      if (items.includes('bad')) throw new Error(`not these: ${items}`);
       return items;
     },
-  };
-  const outcomes = Promise.allSettled([
-    queue.do(frames, 'a', { dueAt: 1, owner: mine }),
-    queue.do(frames, 'b', { dueAt: 2, owner: mine }),
-  ]);
-  expect((await outcomes).map((outcome) => outcome.status)).toEqual(['rejected', 'rejected']);
-  broken = false;
-  expect(await queue.do(frames, 'c', { dueAt: 3, owner: mine })).toBe('c');
+  });
+  const outcomes = await Promise.allSettled(
+    ['a', 'bad', 'c'].map((item, dueAt) => queue.do(frames, item, { dueAt, owner: mine })),
+  );
+  expect(outcomes.map((outcome) => outcome.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  expect(runs).toEqual([['a', 'bad', 'c'], ['a'], ['bad'], ['c']]);
+});
+
+it('asks a device that failed for nothing more', async () => {
+  const runs: string[][] = [];
+  const queue = new InferenceQueue(0);
+  const frames = station(runs, [1, 2], {
+    run: async (items) => {
+      runs.push([...items]);
+      throw new Error('CUDA failure 700: an illegal memory access was encountered');
+    },
+  });
+  const outcomes = await Promise.allSettled(
+    ['a', 'b'].map((item, dueAt) => queue.do(frames, item, { dueAt, owner: mine })),
+  );
+  expect(outcomes.map((outcome) => outcome.status)).toEqual(['rejected', 'rejected']);
+  expect(runs).toEqual([['a', 'b']]);
 });
 
 it('takes back what an owner has waiting', async () => {
@@ -124,6 +141,4 @@ it('takes back what an owner has waiting', async () => {
   await expect(lost).rejects.toMatchObject({ code: 'session_closed' });
   expect(await kept).toBe('KEPT');
   expect(runs).toEqual([['kept']]);
-  expect(queue.length).toBe(0);
-  await sleep(0);
 });

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ModelPack } from '../../src/inference/model-pack.js';
 import { OnnxModel } from '../../src/inference/onnx-model.js';
+import { makeImtalkerPack } from '../support/imtalker-pack.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests put anything into it
 type Pack = Record<string, any>;
@@ -78,21 +79,23 @@ it('names the tensor that does not fit, and how', async () => {
 describe('a renderer and the source encoder before it', () => {
   type Info = { name: string; type: string; shape: (number | string)[] };
   const model = (inputs: Info[], outputs: Info[] = []) => ({ inputs, outputs }) as unknown as OnnxModel;
-  const motion: Info = { name: 'motion', type: 'float32', shape: ['frames', 31] };
+  const motion: Info = { name: 'motion', type: 'float32', shape: ['frames', 32] };
   const index: Info = { name: 'source_index', type: 'int32', shape: ['frames'] };
-  const frames: Info = { name: 'frames', type: 'uint8', shape: ['frames', 768, 512] };
+  const frames: Info = { name: 'frames', type: 'uint8', shape: ['frames', 192, 128] };
   const key: Info = { name: 'key', type: 'float16', shape: ['sessions', 4] };
   const row: Info = { ...key, shape: [1, 4] };
   let pack: ModelPack;
 
   beforeAll(async () => {
-    pack = await ModelPack.read(portrait);
+    const folder = await makeImtalkerPack();
+    folders.push(folder);
+    pack = await ModelPack.read(folder);
   });
 
   it('may draw one frame in a run, or any number, of one session or several', () => {
     for (const inputs of [
       [motion, row],
-      [{ ...motion, shape: [1, 31] }, row],
+      [{ ...motion, shape: [1, 32] }, row],
       [motion, index, key],
     ]) {
       pack.check('renderer', model(inputs, [frames]));
@@ -101,8 +104,14 @@ describe('a renderer and the source encoder before it', () => {
   });
 
   it('may not draw a fixed number of frames', () => {
-    const fixed = model([{ ...motion, shape: [4, 31] }], [frames]);
+    const fixed = model([{ ...motion, shape: [4, 32] }], [frames]);
     expect(() => pack.check('renderer', fixed)).toThrow('renderer input "motion" takes exactly 4 frames');
+  });
+
+  it('cannot draw several sessions behind a built-in analyser', async () => {
+    const built = await ModelPack.read(portrait);
+    const draws = model([{ ...motion, shape: ['frames', 31] }, index], [{ ...frames, shape: ['frames', 768, 512] }]);
+    expect(() => built.check('renderer', draws)).toThrow('a built-in analyser makes no rows for it to choose from');
   });
 
   it('must agree on source_index and on every identity tensor', () => {

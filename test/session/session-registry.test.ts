@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Avatar, AvatarEngine, Motion, MotionWindow } from '../../src/avatar/engine.js';
+import { AppError } from '../../src/errors.js';
 import { createLogger } from '../../src/log.js';
 import type { Session } from '../../src/session/session.js';
 import { type NewSession, SessionRegistry } from '../../src/session/session-registry.js';
@@ -26,19 +27,35 @@ class GreyEngine implements AvatarEngine {
   };
   readonly ready = true;
   readonly avatars = new Set<Avatar>();
+  /** What was asked for, when, and by when; milliseconds since the epoch. */
+  readonly asked: { startFrame: number; dueAt: number; at: number }[] = [];
   openMilliseconds = 0;
   renderMilliseconds = 0;
   failure: Error | undefined;
 
+  /** What draws an avatar dies as soon as that is open. */
+  dying = false;
+
   async open(): Promise<Avatar> {
     await pause(this.openMilliseconds);
+    const lost = this.dying ? new AppError('internal', 'The worker died.') : undefined;
+    let onLost: Avatar['onLost'];
     const avatar: Avatar = {
       warnings: [],
-      generateMotion: async ({ startFrame, frames, overlapFrames }: MotionWindow) => {
+      get onLost() {
+        return onLost;
+      },
+      set onLost(listener) {
+        onLost = listener;
+        if (lost) listener?.(lost);
+      },
+      generateMotion: async ({ startFrame, frames, overlapFrames }: MotionWindow, dueAt: number) => {
+        this.asked.push({ startFrame, dueAt, at: Date.now() });
         const count = frames - overlapFrames;
         return { startFrame, frames: count, tokens: new Float32Array(count) };
       },
-      render: async ({ frames }: Motion) => {
+      render: async ({ startFrame, frames }: Motion, dueAt: number) => {
+        this.asked.push({ startFrame, dueAt, at: Date.now() });
         await pause(this.renderMilliseconds);
         if (this.failure) throw this.failure;
         return new Uint8Array(frames * FRAME_BYTES).fill(128);
@@ -101,6 +118,44 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
   throw new Error(`Waited in vain: ${what}`);
 }
+
+it('asks for frames by the time they would be shown, and anew after a pause', async () => {
+  const session = await open();
+  const speak = async () => {
+    const from = engine.asked.length;
+    const spoken = Date.now();
+    await session.feed(chunk(2));
+    await until(() => engine.asked.length > from && session.state === 'waiting_for_audio', 'rendered');
+    const [first, ...rest] = engine.asked.slice(from);
+    // Due at once, however long ago its frame would have been due by an earlier clock.
+    expect(first!.dueAt).toBeGreaterThanOrEqual(spoken);
+    for (const { startFrame, dueAt, at } of rest) {
+      const shown = first!.dueAt + (startFrame - first!.startFrame) * 40;
+      expect(dueAt).toBeGreaterThanOrEqual(shown);
+      expect(dueAt).toBeLessThanOrEqual(Math.max(shown, at - 200));
+    }
+    return first!.startFrame;
+  };
+  expect(await speak()).toBe(0);
+  await pause(2500);
+  expect(await speak()).toBeGreaterThan(20);
+});
+
+it('is never so late that it keeps others from being drawn', async () => {
+  const session = await open();
+  engine.renderMilliseconds = 400;
+  await session.feed(chunk(3, true));
+  await until(() => session.state === 'complete', 'complete');
+  // Five frames in 400 ms: without a bound the last would be three seconds late.
+  expect(Math.max(...engine.asked.map(({ at, dueAt }) => at - dueAt))).toBeLessThan(1500);
+});
+
+it('does not open a session whose worker died meanwhile', async () => {
+  engine.dying = true;
+  await expect(registry.open(wanted())).rejects.toMatchObject({ code: 'not_ready' });
+  expect(registry.size).toBe(0);
+  expect(engine.avatars.size).toBe(0);
+});
 
 it('a chunk of any length may follow when nothing is being rendered', async () => {
   const session = await open();
