@@ -67,6 +67,8 @@ async function getProvider(provider, options) {
   } else if (provider.complete && (!wanted || cudaMajorOf(provider.file) === wanted)) {
     provider.check();
   } else if (options.check) {
+    // Whoever lacks the driver should hear so before fetching anything.
+    if (!options['no-gpu']) reportDriver(13);
     unusable('the CUDA provider is not there. npm run setup:cuda fetches it.');
   } else if (wanted === 12) {
     provider.fetchCuda12();

@@ -71,7 +71,7 @@ class FacecastClient:
 
         `options` are form fields: session_id, crop, seed, nfe (5 to 50), cfg_scale (1 to 5), chunk_duration (0.1 to
         10 s), audio_sample_rate (Hz, for headerless PCM), pose_style "[pitch, yaw, roll]" in radians, gaze_style
-        "[x, y]". Returns the service's answer; `self.hls_url` is where to watch.
+        "[x, y]", size (256, 512 or 720 pixels). Returns the service's answer; `self.hls_url` is where to watch.
         """
         content = image if isinstance(image, bytes) else Path(image).read_bytes()
         # Sent again, it could open a second session.
