@@ -228,6 +228,8 @@ function endTalk({ remove }) {
 
 find('#stop').addEventListener('click', () => {
   endTalk({ remove: true });
+  // Another may have been chosen while this one spoke.
+  if (portrait.file) screen.showPortrait(thumbnail.src);
   speak.focus();
 });
 
