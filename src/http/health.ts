@@ -2,6 +2,7 @@ import { Router } from 'express';
 import type { EngineDescription, GpuUse } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
 import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
+import { only } from './only.js';
 
 /** What the service is, once its model is loaded and warmed up. */
 export interface ServiceHealth {
@@ -42,5 +43,6 @@ export function healthRoutes(health: () => ServiceHealth): Router {
       uptime_seconds: process.uptime(),
     });
   });
+  router.all(['/', '/live'], only('GET, HEAD'));
   return router;
 }

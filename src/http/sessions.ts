@@ -1,8 +1,9 @@
-import { type Request, type RequestHandler, Router, urlencoded } from 'express';
+import { type Request, Router, urlencoded } from 'express';
 import { AppError } from '../errors.js';
 import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
 import { untilGone } from './client-gone.js';
 import { feedSchema, initSchema, parseForm, unknownFields } from './form.js';
+import { only } from './only.js';
 import { receiveAudio, receiveImage } from './uploads.js';
 
 /** `init`, `feed`, `status` and `delete` of chunked sessions; `docs/api.md` is their contract. */
@@ -93,14 +94,6 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
   router.all('/status/:sessionId', only('GET, HEAD'));
   router.all('/session/:sessionId', only('DELETE'));
   return router;
-}
-
-/** Answers the methods that an address does not know. */
-function only(methods: string): RequestHandler {
-  return (_request, response) => {
-    response.set('Allow', methods);
-    throw new AppError('method_not_allowed', `This address takes ${methods} only.`);
-  };
 }
 
 /** The session id of the path. @throws AppError `invalid_parameter` */

@@ -3,6 +3,7 @@ import { type Request, type Response, Router } from 'express';
 import { AppError } from '../errors.js';
 import type { SessionRegistry } from '../session/session-registry.js';
 import { untilGone } from './client-gone.js';
+import { only } from './only.js';
 import { idOf } from './sessions.js';
 
 /** Media never changes under its name (RFC 8216bis 6.2.1: same URI, same bytes), so caches may keep it. */
@@ -36,6 +37,8 @@ export function streamRoutes(registry: () => SessionRegistry): Router {
     response.type('video/mp4');
     await send(response, path, { immutable: true, maxAge: MEDIA_MAX_AGE_SECONDS * 1000 });
   });
+
+  router.all('/:sessionId/:file', only('GET, HEAD'));
 
   return router;
 }

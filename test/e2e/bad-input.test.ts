@@ -179,6 +179,19 @@ describe('parameters', () => {
   });
 });
 
+it.each([
+  ['PUT', '/health', 'GET, HEAD'],
+  ['POST', '/health/live', 'GET, HEAD'],
+  ['GET', '/api/audio-driven/chunked/init', 'POST'],
+  ['POST', '/api/audio-driven/chunked/session/abcdefgh', 'DELETE'],
+  ['DELETE', '/hls/abcdefgh/playlist.m3u8', 'GET, HEAD'],
+  ['POST', '/api/hls/abcdefgh/download', 'GET, HEAD'],
+])('%s %s says which methods there are', async (method, path, allowed) => {
+  const response = await fetch(service.url + path, { method });
+  expect(response.headers.get('allow')).toBe(allowed);
+  expect(await response.json()).toMatchObject({ status: 405, code: 'method_not_allowed' });
+});
+
 describe('speech', () => {
   const bad: [string, () => { bytes: Uint8Array; name?: string; type?: string }][] = [
     ['empty audio', () => ({ bytes: Buffer.alloc(0) })],
