@@ -9,18 +9,17 @@ import type {
   AvatarEngine,
   AvatarOptions,
   EngineDescription,
-  Motion,
   MotionParameters,
   MotionWindow,
 } from './engine.js';
 import { FaceAnalyser } from './face.js';
 import { FlowSampler } from './flow-sampler.js';
 import { type RgbImage, toPlanes } from './image.js';
+import { LocalAvatar } from './local-avatar.js';
 import { MotionGenerator } from './motion-generator.js';
-import { MotionStation, type MotionTask } from './motion-station.js';
+import { MotionStation } from './motion-station.js';
 import { analysePortrait } from './portrait-analyser/analyser.js';
 import { type IdentityTensors, type Pose, Renderer } from './renderer.js';
-import { stack } from './stack.js';
 
 /** How long a run that is not full waits for frames of other sessions: a small part of a frame's 40 ms. */
 const BATCH_WAIT_MILLISECONDS = 3;
@@ -236,62 +235,6 @@ function runSizes(device: Device, most: number): number[] {
 function warmUpSizes(sizes: readonly number[], device: Device): readonly number[] {
   const descending = [...sizes].reverse();
   return device === 'cpu' ? descending.slice(0, 1) : descending;
-}
-
-interface LocalAvatarParts {
-  readonly warnings: readonly string[];
-  readonly generator: MotionGenerator;
-  readonly identity: IdentityTensors;
-  readonly queue: InferenceQueue;
-  readonly motion: MotionStation;
-  readonly drawing: Station<Pose, Uint8Array>;
-  onClose(): void;
-}
-
-class LocalAvatar implements Avatar {
-  readonly warnings: readonly string[];
-  readonly identity: IdentityTensors;
-  /** When it was last asked for motion or frames, by `performance.now()`. */
-  lastAsked = Number.NEGATIVE_INFINITY;
-  readonly #parts: LocalAvatarParts;
-
-  constructor(parts: LocalAvatarParts) {
-    this.warnings = parts.warnings;
-    this.identity = parts.identity;
-    this.#parts = parts;
-  }
-
-  task(window: MotionWindow): MotionTask {
-    return { generator: this.#parts.generator, window };
-  }
-
-  generateMotion(window: MotionWindow, dueAt: number): Promise<Motion> {
-    this.lastAsked = performance.now();
-    const { queue, motion } = this.#parts;
-    const task = this.task(window);
-    return queue.do(motion, task, { dueAt, owner: this });
-  }
-
-  async render({ frames, tokens }: Motion, dueAt: number): Promise<Uint8Array> {
-    this.lastAsked = performance.now();
-    const { queue, drawing } = this.#parts;
-    const D = tokens.length / frames;
-    // All by the deadline of the first: the more of a session's frames a run has, the fewer identities it carries.
-    const drawn = await Promise.all(
-      Array.from({ length: frames }, (_, i) => {
-        const pose = { tokens: tokens.subarray(i * D, (i + 1) * D), identity: this.identity };
-        return queue.do(drawing, pose, { dueAt, owner: this });
-      }),
-    );
-    const whole = stack(drawn);
-    // A buffer of its own, which may be handed to another thread: one that holds other sessions' frames too may not.
-    return whole.byteLength === whole.buffer.byteLength ? whole : whole.slice();
-  }
-
-  async close(): Promise<void> {
-    this.#parts.queue.cancel(this);
-    this.#parts.onClose();
-  }
 }
 
 /** Keeps `pose_style` within what the pack can show, and says so. */
