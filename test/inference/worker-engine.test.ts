@@ -75,6 +75,14 @@ describe.each(['thread', 'process'] as const)('over a worker %s', (kind) => {
     await readyAgain(engine);
     await engine.close();
   });
+
+  it('does not wait for a worker with a broken GPU to end by itself', async () => {
+    const engine = await start([{ kind }]);
+    const avatar = await engine.open(image(), options);
+    await expect(avatar.render(motion(3), 0)).rejects.toThrow('The GPU that drew this session failed.');
+    await readyAgain(engine);
+    await engine.close();
+  });
 });
 
 describe('on a GPU of which little is free', () => {

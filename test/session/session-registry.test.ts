@@ -33,6 +33,8 @@ class GreyEngine implements AvatarEngine {
   renderMilliseconds = 0;
   failure: Error | undefined;
 
+  /** Frames are not drawn before the avatar is closed, and then not at all. */
+  waiting = false;
   /** What draws an avatar dies as soon as that is open. */
   dying = false;
 
@@ -40,6 +42,11 @@ class GreyEngine implements AvatarEngine {
     await pause(this.openMilliseconds);
     const lost = this.dying ? new AppError('internal', 'The worker died.') : undefined;
     let onLost: Avatar['onLost'];
+    let cancel: (reason: AppError) => void = () => undefined;
+    const closed = new Promise<never>((_resolve, reject) => {
+      cancel = reject;
+    });
+    closed.catch(() => undefined);
     const avatar: Avatar = {
       warnings: [],
       get onLost() {
@@ -56,11 +63,16 @@ class GreyEngine implements AvatarEngine {
       },
       render: async ({ startFrame, frames }: Motion, dueAt: number) => {
         this.asked.push({ startFrame, dueAt, at: Date.now() });
+        // As a talk that is far ahead waits for those that are not.
+        if (this.waiting) await closed;
         await pause(this.renderMilliseconds);
         if (this.failure) throw this.failure;
         return new Uint8Array(frames * FRAME_BYTES).fill(128);
       },
-      close: async () => void this.avatars.delete(avatar),
+      close: async () => {
+        cancel(new AppError('session_closed', 'The session was closed.'));
+        this.avatars.delete(avatar);
+      },
     };
     this.avatars.add(avatar);
     return avatar;
@@ -148,6 +160,15 @@ it('is never so late that it keeps others from being drawn', async () => {
   await until(() => session.state === 'complete', 'complete');
   // Five frames in 400 ms: without a bound the last would be three seconds late.
   expect(Math.max(...engine.asked.map(({ at, dueAt }) => at - dueAt))).toBeLessThan(1500);
+});
+
+it('deletes a talk whose frames wait for their turn', async () => {
+  engine.waiting = true;
+  const session = await open();
+  await session.feed(chunk(3));
+  await until(() => session.state === 'processing', 'processing');
+  await registry.delete(session.id);
+  expect(engine.avatars.size).toBe(0);
 });
 
 it('does not open a session whose worker died meanwhile', async () => {
