@@ -14,13 +14,28 @@ const decimal = (min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a number from ${min} to ${max}`);
 
+/** Milliseconds that one frame lasts, at the 25 a second that every model draws. */
+const FRAME_MILLISECONDS = 40;
+
+const wholeFrames = (min: number, max: number) => {
+  const message = `must be a whole number of milliseconds from ${min} to ${max}, in steps of ${FRAME_MILLISECONDS}`;
+  return z
+    .string()
+    .regex(/^\d+$/, message)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max && value % FRAME_MILLISECONDS === 0, message);
+};
+
 const text = z.string().min(1, 'must not be empty');
 
 /** Every environment variable the service reads; the README's table says what each is for. */
 const environmentSchema = z.object({
   PORT: integer(0, 65535).default(9999),
   HOST: text.default('0.0.0.0'),
+  TLS_CERT: text.optional(),
+  TLS_KEY: text.optional(),
   HLS_DIR: text.default('hls'),
+  PART_MS: wholeFrames(80, 1000).default(200),
   MODELS_DIR: text.default('models'),
   MODEL_PACK: text.regex(/^[\w-]+$/, 'must be the name of a folder in MODELS_DIR').default('portrait'),
   DEVICE: z.enum(['auto', 'cpu', 'cuda', 'tensorrt'], 'must be auto, cpu, cuda or tensorrt').default('auto'),
@@ -39,12 +54,24 @@ const environmentSchema = z.object({
     .default('info'),
 });
 
+/** A certificate without its key is of no use: whoever set one wants TLS, and must not get plain HTTP. */
+function bothOrNeither(values: z.infer<typeof environmentSchema>, context: z.RefinementCtx): void {
+  const { TLS_CERT, TLS_KEY } = values;
+  if ((TLS_CERT === undefined) === (TLS_KEY === undefined)) return;
+  const [absent, present] = TLS_CERT === undefined ? ['TLS_CERT', 'TLS_KEY'] : ['TLS_KEY', 'TLS_CERT'];
+  context.addIssue({ code: 'custom', path: [absent], message: `must be set too, because ${present} is` });
+}
+
 /** The service's settings, checked and frozen. */
 export interface Config {
   readonly port: number;
   readonly host: string;
+  /** Paths of the certificate and its key, both PEM; undefined: plain HTTP. */
+  readonly tls: { readonly certificate: string; readonly key: string } | undefined;
   /** Folder of the sessions' segments. */
   readonly hlsDirectory: string;
+  /** Length of a part of a segment in milliseconds, a whole number of frames. */
+  readonly partMilliseconds: number;
   readonly modelsDirectory: string;
   /** Folder of `modelsDirectory` whose model speaks. */
   readonly modelPack: string;
@@ -70,11 +97,11 @@ export interface Config {
  */
 export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
-  const parsed = environmentSchema.safeParse(given);
+  const parsed = environmentSchema.superRefine(bothOrNeither).safeParse(given);
   if (!parsed.success) {
     const lines = parsed.error.issues.map(({ path, message }) => {
       const name = String(path[0]);
-      return `  ${name}=${given[name]} ${message}`;
+      return `  ${name}=${given[name] ?? ''} ${message}`;
     });
     throw new Error(`These environment variables do not fit:\n${lines.join('\n')}`);
   }
@@ -82,7 +109,9 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   return Object.freeze({
     port: values.PORT,
     host: values.HOST,
+    tls: values.TLS_CERT && values.TLS_KEY ? { certificate: values.TLS_CERT, key: values.TLS_KEY } : undefined,
     hlsDirectory: values.HLS_DIR,
+    partMilliseconds: values.PART_MS,
     modelsDirectory: values.MODELS_DIR,
     modelPack: values.MODEL_PACK,
     device: values.DEVICE,
