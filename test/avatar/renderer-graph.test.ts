@@ -332,6 +332,42 @@ describe('renderer graph on painted pictures', () => {
     expect(rounded.light).toBeLessThan(0.85 * spread.light);
   });
 
+  test('a tucked lower lip thins, lies at the upper teeth without a gap, and leaves the corners where they are', async () => {
+    const landmarks = meanFace(256, 256, 420);
+    const place = (i: number) => ({ x: landmarks[i * 3], y: landmarks[i * 3 + 1] });
+    const [line, bottom, left, right] = [place(14).y, place(17).y, place(61).x, place(291).x];
+    const onLip = (x: number, y: number) => x > left && x < right && y > line && y < bottom;
+    const source = {
+      image: paint((x, y) => (onLip(x, y) ? [190, 40, 60] : [190, 140, 115])),
+      landmarks,
+    };
+    const tensors = analysePortrait(source);
+    const [rest, tucked] = [await render(tensors), await render(tensors, { tuck: 1, open: 0.07, jaw: 0.12 })];
+    const colours = toRgb(tucked);
+    const red = (rgb: Float32Array, x: number, y: number) => rgb[(y * 512 + x) * 3] - rgb[(y * 512 + x) * 3 + 1] > 90;
+    const lip = (frame: Uint8Array) => {
+      const rgb = toRgb(frame);
+      const rows = [...Array(120).keys()].map((i) => Math.round(line) - 40 + i).filter((y) => red(rgb, 256, y));
+      return { top: rows[0], height: rows.length };
+    };
+    const [still, rolled] = [lip(rest), lip(tucked)];
+    expect(rolled.height).toBeLessThan(0.62 * still.height);
+    expect(rolled.height).toBeGreaterThan(0.2 * still.height);
+    // Right above it 2 mm of teeth: pale, no dark between.
+    for (let y = rolled.top - Math.round((2 / 92) * unitOf(source)); y < rolled.top - 2; y++) {
+      const [r, g, b] = colours.subarray((y * 512 + 256) * 3, (y * 512 + 256) * 3 + 3);
+      expect(Math.min(r, g, b)).toBeGreaterThan(80);
+      expect(r - g).toBeLessThan(70);
+    }
+    // The corners are not drawn apart.
+    const above = rest.slice();
+    above.set(tucked.subarray(0, 512 * Math.floor(line)));
+    const box = changed(rest, above, 12);
+    expect(box.count).toBeGreaterThan(100);
+    expect(box.left).toBeGreaterThan(left);
+    expect(box.right).toBeLessThan(right);
+  });
+
   test('a smile folds the skin beside the mouth, pursed lips hollow it under them; the rest keeps its light', async () => {
     const face = { image: paint(() => [150, 110, 90] as const), landmarks: meanFace(256, 256, 320) };
     const tensors = analysePortrait(face);

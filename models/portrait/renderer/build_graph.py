@@ -26,7 +26,8 @@ LIDS_AT_REST = 0.05
 def build(path):
     b = GraphBuilder()
     tokens = read_tokens(b, b.input("motion", np.float32, [1, len(TOKENS)]))
-    expression, jaw, gap = expression_controls(b, tokens, b.input("upper_closing", np.float32, [1]))
+    scalar = lambda name: b.input(name, np.float32, [1])
+    expression, jaw, gap, roll = expression_controls(b, tokens, scalar("upper_closing"), scalar("tuck_raise"))
     pose = pose_coefficients(b, tokens)
     at = Coordinates(b, expression, pose)
 
@@ -61,7 +62,7 @@ def build(path):
     # Teeth meant to be seen (sh) are, and a wide opening lets light in.
     seen = b.clip(b.add(b.mul(tokens["teeth"], 0.7), b.mul(tokens["open"], 0.7)))
     rounded = b.mul(b.mul(tokens["round"], tokens["round"]), b.sub(1.0, seen))
-    blocks = compose_mouth(b, mouth, at, jaw, gap, rounded, b.input("lip_edge", np.float32, [1]))
+    blocks = compose_mouth(b, mouth, at, jaw, gap, rounded, roll, b.input("lip_edge", np.float32, [1]))
     planes = {p: mouth.paste(planes[p], blocks[p], p != "y") for p in planes}
 
     # Folds and hollows come with expression, over all layers.

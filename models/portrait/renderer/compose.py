@@ -77,7 +77,7 @@ def paste(b, plane, block, start, end):
     return b.concat([cut(plane, zero, y0, 2), band, cut(plane, y1, far, 2)], 2)
 
 
-def compose_mouth(b, region, at, jaw, gap, rounded, gain):
+def compose_mouth(b, region, at, jaw, gap, rounded, roll, gain):
     """Lips over teeth over cavity. Returns luma and the two chroma blocks as flat floats."""
     axis = b.input("jaw_axis", np.float32, [1, 2, 1, 1])
     # The interior is drawn for a jaw this far down.
@@ -86,6 +86,7 @@ def compose_mouth(b, region, at, jaw, gap, rounded, gain):
     blocks = region.blocks((at.upper, at.lower, interior, at.pose))
     # While the lips touch there is no inside: what shows between them is the shaded edge of the upper one.
     parted = b.clip(b.mul(gap, 1 / 0.02))
+    rolled = b.mul(roll, LIP_CODES)
     # Rounded lips stand before the teeth and keep the light off them.
     depth = b.sub(1.0, b.mul(rounded, 0.75))
     shadow = dict(zip("yuv", b.op("Split", [b.input("mouth_shadow", np.float32, [3])], outputs=3, axis=0)))
@@ -95,15 +96,18 @@ def compose_mouth(b, region, at, jaw, gap, rounded, gain):
         code = lambda what, i: b.sub(b.to_float(look_up(b, region.table(what, half), i)), 128.0)
         upper_code, lower_code = code("upper_edge", upper), code("lower_edge", lower)
         edge = lambda c: b.clip(b.add(b.mul(c, gain), 0.5))
-        # The lower lip lies in front; what it leaves is shared between the upper lip and the inside.
+        teeth_alpha = b.mul(b.to_float(look_up(b, region.table("teeth_alpha", half), skull)), 1 / 255)
+        # The lower lip lies in front, but a tucked one rolls in behind the upper teeth; what it leaves is shared between
+        # the upper lip and the inside.
         lower_weight = edge(lower_code)
+        rolled_weight = edge(b.sub(lower_code, rolled))
+        lower_weight = b.mix(lower_weight, rolled_weight, teeth_alpha)
         left = b.sub(1.0, lower_weight)
         upper_weight = b.min(edge(upper_code), left)
         inner_weight = b.sub(left, upper_weight)
         # The lips keep the light off what is just behind them.
         under = lambda c, reach, darkest: b.add(b.mul(b.clip(b.mul(c, -1 / (reach * LIP_CODES))), 1 - darkest), darkest)
         light = b.mul(b.mul(under(upper_code, 0.035, 0.76), under(lower_code, 0.04, 0.9)), depth)
-        teeth_alpha = b.mul(b.to_float(look_up(b, region.table("teeth_alpha", half), skull)), 1 / 255)
         for plane in ("u", "v") if half else ("y",):
             get = lambda layer, i: b.to_float(look_up(b, region.table(f"{layer}_{plane}"), i))
             inside = b.mix(shadow[plane], b.mix(get("jaw", back), get("teeth", skull), teeth_alpha), light)

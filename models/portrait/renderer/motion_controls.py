@@ -22,6 +22,11 @@ WIDEST_GAP = 0.19
 # Chin's drop at jaw = 1, in u.
 JAW_REACH = 0.15
 
+# How much of the lower lip goes in behind the upper teeth at tuck = 1, in u. The lips that were brought together over an
+# open mouth overlap (controls.ts: CLOSING_OVERLAP): that much more.
+ROLL = 0.034
+OVERLAP = 0.014
+
 # What the fields can be driven to without folding over themselves.
 LOW = {"width": -1.0, "gaze_x": -1.0, "gaze_y": -1.0}
 HIGH = {"brow_up": 1.2, "smile": 1.1, "stretch": 1.2}
@@ -37,18 +42,22 @@ def read_tokens(b, motion):
     return dict(zip(TOKENS, b.op("Split", [values], outputs=len(TOKENS), axis=1)))
 
 
-def expression_controls(b, t, upper_closing):
-    """Tokens -> ([1, K] controls in the analyser's order, jaw drop in u [1, 1], gap between the lips in u [1, 1])."""
+def expression_controls(b, t, upper_closing, tuck_raise):
+    """Tokens -> ([1, K] controls in the analyser's order, jaw drop in u [1, 1], gap between the lips in u [1, 1], how much of
+    the lower lip is rolled in, in u [1, 1])."""
     # Closed lips win over everything that parts them.
     parted = b.sub(1.0, t["lipclose"])
-    open_ = b.mul(t["open"], parted)
     tuck = b.mul(t["tuck"], parted)
-    # `open` is the gap that is seen. The tucked lower lip (f, v) rises by .03 u and still leaves the teeth showing.
-    gap = b.add(b.mul(open_, WIDEST_GAP), b.mul(tuck, 0.05))
+    # The tucked lower lip (f, v) lies at the upper teeth, however far the jaw has dropped.
+    loose = b.sub(1.0, b.mul(tuck, 0.85))
+    open_ = b.mul(b.mul(t["open"], parted), loose)
+    # `open` is the gap that is seen; over a tucked lip the upper one rises to show the teeth on it.
+    raised = b.mul(tuck, tuck_raise)
+    gap = b.add(b.mul(open_, WIDEST_GAP), raised)
     # A jaw far lower than the lips part would stretch the lower lip; it follows them instead.
-    jaw = b.min(b.mul(t["jaw"], JAW_REACH), b.add(gap, 0.04))
+    jaw = b.mul(b.min(b.mul(t["jaw"], JAW_REACH), b.add(gap, 0.04)), loose)
     hint = b.mul(t["upper_raise"], b.clip(b.mul(open_, 4.0)))
-    upper = b.add(b.add(b.mul(gap, 0.2), b.mul(hint, 0.02)), b.mul(tuck, 0.02))
+    upper = b.add(b.add(b.mul(gap, 0.2), b.mul(hint, 0.02)), b.mul(raised, 0.8))
     # A photo with an open mouth shows where this upper lip goes when its mouth opens.
     upper = b.max(upper, b.mul(upper_closing, b.clip(b.mul(gap, 6.0))))
     lower = b.sub(b.sub(gap, jaw), upper)
@@ -57,6 +66,7 @@ def expression_controls(b, t, upper_closing):
     close_upper = b.sub(1.0, b.div(returned, b.max(upper_closing, 1e-6)))
     narrow = b.max(b.mul(t["width"], -1.0), 0.0)
     wide = b.max(t["width"], 0.0)
+    roll = b.mul(tuck, b.add(b.min(upper_closing, OVERLAP), ROLL))
     one = b.constant([[1.0]])
     values = {
         "jaw": b.mul(jaw, 1 / JAW_DROP),
@@ -74,7 +84,7 @@ def expression_controls(b, t, upper_closing):
         "browDown": t["brow_down"],
         "squint": t["squint"],
     }
-    return b.concat([values[name] for name in CONTROLS], 1), jaw, gap
+    return b.concat([values[name] for name in CONTROLS], 1), jaw, gap, roll
 
 
 # How much each control brings out a shade (shading.ts, SHADES): folds beside the nose, the hollow under the lower lip.

@@ -1,6 +1,6 @@
 import type { Tensor } from '../../inference/onnx-model.js';
 import type { RgbImage } from '../image.js';
-import { expressionFields, upperClosing } from './controls.js';
+import { expressionFields, tuckRaise, upperClosing } from './controls.js';
 import { type EyeFrame, fitEyeFrame } from './eye-frame.js';
 import { cutEye, eyeRect } from './eyelids.js';
 import { type FaceFrame, fitFaceFrame } from './face-frame.js';
@@ -209,6 +209,7 @@ function mouthTables(photo: Photo, face: FaceFrame, mouth: MouthFrame, grid: War
     ...placement('mouth', grid, rect, mouthRegion(mouth, photo)),
     mouth_shadow: floats(toYuv(interior.shadow), [3]),
     mouth_jaw_rest: floats([interior.jawRest / face.unit], [1]),
+    tuck_raise: floats([tuckRaise(mouth, interior.teethEdge)], [1]),
     ...colours('mouth_upper', skin.upper),
     ...colours('mouth_lower', skin.lower),
     ...colours('mouth_jaw', interior.jaw),

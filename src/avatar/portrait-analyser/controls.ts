@@ -35,6 +35,8 @@ const CLOSING_OVERLAP = 0.014;
 /** How far the upper lip goes of the way to the lower one, at least and at most; the lower lip goes the rest. */
 const LEAST_UPPER_PART = 0.2;
 const MOST_UPPER_PART = 0.6;
+/** How much of the upper teeth shows over a tucked lower lip, u. */
+const TUCKED_TEETH = 0.038;
 /** The closed lips' line in the middle lies this far under its corners, u, and the corners are lifted: a contented rest. */
 const RESTING_SAG = 0.012;
 const CORNER_LIFT = 0.014;
@@ -42,6 +44,16 @@ const CORNER_LIFT = 0.014;
 /** How far the upper lip of an open-mouthed photo comes down at rest, in u; 0 where the mouth is closed. */
 export function upperClosing(mouth: MouthFrame): number {
   return mouth.open ? upperPartOfGap(mouth, 0) + CLOSING_OVERLAP : 0;
+}
+
+/**
+ * How far the upper lip rises over a tucked lower one, u: far enough to show the upper teeth that the lower lip lies at.
+ *
+ * @param teethEdge V of their cutting edge, pixels
+ */
+export function tuckRaise(mouth: MouthFrame, teethEdge: number): number {
+  const below = (teethEdge - mouth.upperInner(0)) / mouth.unit - upperClosing(mouth);
+  return clamp(TUCKED_TEETH - below, 0.014, 0.032);
 }
 
 /**
@@ -235,7 +247,10 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     upperUp: [0, 0],
     lowerDown: [0, LIP_LIFT * max(0, 1 - p.reach ** 2.2) * belowLip * underChin],
     press: [pull(0.03, 1.5), -0.42 * v],
-    tuck: [0, -0.32 * v - 0.03 * inner * bell((max(0, p.into - p.thickness) / 0.1) ** 2)],
+    tuck: [
+      gather(-0.05),
+      -0.38 * v - 0.02 * inner * bell((max(0, p.into - p.thickness) / 0.1) ** 2) * smoothstep(0, 0.03, p.into),
+    ],
     browUp: [0, 0],
     browDown: [0, 0],
     squint: [0, 0],
@@ -264,7 +279,7 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     upperUp: [0, -LIP_LIFT * max(0, 1 - p.reach ** 2.5) * overNose],
     lowerDown: [0, 0],
     press: [pull(0.03, 1.5), 0.42 * v],
-    tuck: [0, 0],
+    tuck: [gather(-0.05), 0],
     browUp: [0, 0],
     browDown: [0, 0],
     squint: [0, 0],

@@ -15,6 +15,8 @@ export interface MouthInterior {
   readonly shadow: Rgb;
   /** Pixels along the mouth's `down`. */
   readonly jawRest: number;
+  /** V of the upper teeth's cutting edge in the middle, pixels. */
+  readonly teethEdge: number;
 }
 
 /** Half-widths at which the teeth meet, projected on the frontal plane, millimetres from the middle. */
@@ -67,7 +69,7 @@ export function drawInterior(photo: Photo, face: FaceFrame, mouth: MouthFrame, r
       if (own) keepOwnTeeth(photo, mouth, u, v, own, teeth, teethAlpha, at, mm);
     }
   }
-  return { jaw, teeth, teethAlpha, shadow: palette.shadow, jawRest };
+  return { jaw, teeth, teethAlpha, shadow: palette.shadow, jawRest, teethEdge: edge };
 }
 
 /** The upper lip's tilt against the line of the corners: the teeth lie along it. */
