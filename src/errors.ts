@@ -12,6 +12,7 @@ export const ERROR_STATUS = {
   method_not_allowed: 405,
   session_exists: 409,
   session_closed: 409,
+  not_live: 409,
   chunk_missing: 409,
   not_finished: 409,
   precondition_failed: 412,

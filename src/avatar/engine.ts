@@ -42,6 +42,18 @@ export interface Motion {
   readonly tokens: Float32Array;
 }
 
+/** Motion in pieces of at most `length` frames. */
+export function cutMotion({ startFrame, frames, tokens }: Motion, length: number): Motion[] {
+  const width = tokens.length / frames;
+  const pieces: Motion[] = [];
+  for (let at = 0; at < frames; at += length) {
+    const count = Math.min(length, frames - at);
+    const part = tokens.slice(at * width, (at + count) * width);
+    pieces.push({ startFrame: startFrame + at, frames: count, tokens: part });
+  }
+  return pieces;
+}
+
 /**
  * One portrait, brought to life. Windows come one after another, in the order of the timeline; frames of one window may be
  * asked for while earlier ones are being drawn. `dueAt` says when the result is needed, in milliseconds since the epoch:

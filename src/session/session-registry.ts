@@ -7,11 +7,13 @@ import { decodePortrait } from '../avatar/portrait.js';
 import { AppError } from '../errors.js';
 import { HlsStream } from '../hls/hls-stream.js';
 import type { Logger } from '../log.js';
+import { FedTalk } from './fed-talk.js';
 import { Session } from './session.js';
 import { SpeechInput } from './speech-input.js';
 
 /** One IDR frame, and so one segment, every second. */
 const SEGMENT_SECONDS = 1;
+const PART_SECONDS = 0.2;
 const LINGER_SECONDS = 3;
 
 export interface RegistryOptions {
@@ -123,12 +125,6 @@ export class SessionRegistry {
     try {
       const avatar = await engine.open(await decodePortrait(request.image), request.avatar);
       undo.push(() => avatar.close());
-      const input = new SpeechInput({
-        sampleRate: request.audioSampleRate,
-        chunkDurationSeconds: request.chunkDuration,
-        contextFrames,
-      });
-      undo.push(() => input.close());
       let session: Session | undefined;
       const stream = await HlsStream.open({
         directory: join(hlsDirectory, id),
@@ -137,6 +133,7 @@ export class SessionRegistry {
         picture: scaled(width, height, request.pictureSize),
         fps,
         segmentFrames: fps * SEGMENT_SECONDS,
+        partFrames: Math.round(fps * PART_SECONDS),
         edition: randomBytes(4).toString('hex'),
         logger,
         onError: (error) => session?.fail(error),
@@ -145,7 +142,10 @@ export class SessionRegistry {
       // All this took a while.
       if (this.#draining) throw shuttingDown();
       signal?.throwIfAborted();
-      session = new Session({ id, avatar, input, stream, framesAhead: batchFrames, maxQueuedSeconds, logger });
+      const input = new SpeechInput({ chunkDurationSeconds: request.chunkDuration, contextFrames });
+      const talk = new FedTalk({ avatar, input, stream, framesAhead: batchFrames, maxQueuedSeconds });
+      const { audioSampleRate } = request;
+      session = new Session({ id, avatar, stream, talk, live: false, fps, audioSampleRate, logger });
       if (session.over) {
         throw new AppError('not_ready', 'The inference worker of the new session died; try again shortly.', {
           retryAfterSeconds: 2,

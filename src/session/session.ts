@@ -1,31 +1,30 @@
-import { FRAMES_PER_SECOND, MODEL_SAMPLE_RATE, SAMPLES_PER_FRAME } from '../audio/audio-chunk-buffer.js';
-import type { Avatar, Motion } from '../avatar/engine.js';
+import { MODEL_SAMPLE_RATE } from '../audio/audio-chunk-buffer.js';
+import { decodeAudioChunk, type PcmAudio } from '../audio/decode.js';
+import type { Avatar } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { Logger } from '../log.js';
 import { FeedOrder } from './feed-order.js';
-import type { SpeechFile, SpeechInput } from './speech-input.js';
+import { SessionEvents } from './session-events.js';
+import type { SpeechFile } from './speech-file.js';
+import type { Talk } from './talk.js';
 
 /** `waiting_for_audio` and `processing` alternate; `complete` and `error` are final. */
 export type SessionState = 'waiting_for_audio' | 'processing' | 'complete' | 'error';
 
-/** Frames rendered per call: few enough that the sessions of one inference worker take turns quickly. */
-const RENDER_BATCH = 5;
-/** Frames that the sound runs ahead of the picture: FFmpeg lets a frame out when it knows the sound around it. */
-const SOUND_LEAD = 5;
-/** A talk that is later than this is no more urgent: otherwise one that lags would keep newer ones from being drawn. */
-const MOST_LATE_MILLISECONDS = 200;
 /** How long a chunk that came early waits for the ones before it. */
 const GAP_SECONDS = 10;
 
 export interface SessionParts {
   readonly id: string;
   readonly avatar: Avatar;
-  readonly input: SpeechInput;
   readonly stream: HlsStream;
-  /** Frames to have drawn while earlier ones are being written: what one run of the renderer takes. */
-  readonly framesAhead: number;
-  readonly maxQueuedSeconds: number;
+  readonly talk: Talk;
+  /** A clock makes the frames, and not the speech that is fed. */
+  readonly live: boolean;
+  readonly fps: number;
+  /** Hz of headerless PCM; a container's own rate wins. */
+  readonly audioSampleRate: number;
   readonly logger: Logger;
 }
 
@@ -38,56 +37,62 @@ export interface SpeechChunk {
 }
 
 /**
- * One talk: speech in, frames made, frames and sound handed to the stream.
- *
- *     feed -> SpeechInput -> (a full window) -> Avatar.generateMotion -> Avatar.render -> HlsStream
- *
- * `feed` answers as soon as the speech is accepted; one loop per session does the rest behind it. The session owns
- * the avatar, the input and the stream, and closes them in reverse order.
+ * One session: takes speech in and in turn, knows its state, and tells what happens. Its talk makes the frames. The session
+ * owns the talk, the avatar and the stream, and closes them in reverse order.
  */
 export class Session {
   readonly id: string;
+  readonly live: boolean;
+  readonly audioSampleRate: number;
   readonly createdAt = Date.now();
   readonly stream: HlsStream;
+  readonly events: SessionEvents;
   readonly #avatar: Avatar;
-  readonly #input: SpeechInput;
-  readonly #callsAhead: number;
-  readonly #maxQueuedSeconds: number;
+  readonly #talk: Talk;
   readonly #logger: Logger;
   readonly #order = new FeedOrder(GAP_SECONDS);
-  #state: SessionState = 'waiting_for_audio';
+  #complete = false;
   #error: AppError | undefined;
   #finalChunkSeen = false;
-  /** Everything of the final chunk is in the windows. */
-  #inputFinished = false;
-  #framesGenerated = 0;
-  /** When frame 0 was due, milliseconds since the epoch, for a viewer who never had to wait. */
-  #playsFrom = 0;
-  /** The loop, while it runs. */
-  #work: Promise<void> | undefined;
-  /** Speech came since the loop last looked. */
-  #more = false;
   #lastActivity = Date.now();
   #closed = false;
 
   constructor(parts: SessionParts) {
     this.id = parts.id;
+    this.live = parts.live;
+    this.audioSampleRate = parts.audioSampleRate;
     this.stream = parts.stream;
+    this.events = new SessionEvents(parts.fps);
     this.#avatar = parts.avatar;
-    this.#input = parts.input;
-    this.#callsAhead = Math.ceil(parts.framesAhead / RENDER_BATCH);
-    this.#maxQueuedSeconds = parts.maxQueuedSeconds;
+    this.#talk = parts.talk;
     this.#logger = parts.logger;
     this.#avatar.onLost = (reason) => this.fail(reason);
+    if (this.over) return;
+    this.#talk.start({
+      onSpeech: (speaking, frame) => {
+        // Viewers come after the last frame: the idle time begins here.
+        this.touch();
+        this.events.tell(speaking ? 'speech_started' : 'speech_ended', frame);
+      },
+      onLag: (frames, frame) => {
+        this.#logger.warn({ frames, frame }, 'frames came too late');
+        const detail = `${frames} frames were not drawn in time; the picture before them was shown.`;
+        this.events.tell('lagging', frame, { detail });
+      },
+      onComplete: () => this.#completed(),
+      onFailure: (reason) => this.fail(reason),
+    });
   }
 
   get state(): SessionState {
-    return this.#state;
+    if (this.#error) return 'error';
+    if (this.#complete) return 'complete';
+    return this.#talk.speaking ? 'processing' : 'waiting_for_audio';
   }
 
   /** No more frames will come. */
   get over(): boolean {
-    return this.#closed || this.#state === 'error' || this.#state === 'complete';
+    return this.#closed || this.#complete || this.#error !== undefined;
   }
 
   /** What ended the session in state `error`, in words for the caller. */
@@ -96,12 +101,17 @@ export class Session {
   }
 
   get framesGenerated(): number {
-    return this.#framesGenerated;
+    return this.#talk.frames;
   }
 
   /** Samples at 16 kHz accepted but not yet turned into frames. */
   get bufferedSamples(): number {
-    return Math.max(0, this.#input.windows.totalSamples - this.#framesGenerated * SAMPLES_PER_FRAME);
+    return this.#talk.bufferedSamples;
+  }
+
+  /** Seconds of speech accepted but not yet turned into frames. */
+  get queuedSeconds(): number {
+    return this.bufferedSamples / MODEL_SAMPLE_RATE;
   }
 
   /** Milliseconds since the epoch of the last feed or view. */
@@ -123,32 +133,45 @@ export class Session {
     this.touch();
     return this.#order.run(index, async () => {
       this.#refuseIfOver();
-      const pcm = audio && (await this.#input.decode(audio));
-      this.#refuseIfOver();
-      try {
-        if (pcm) {
-          this.#refuseIfLagging(pcm.samples.length / pcm.sampleRate);
-          await this.#input.push(pcm, () => this.#proceed());
-        }
+      const pcm = audio && (await decodeAudioChunk(audio.bytes, { ...audio, sampleRate: this.audioSampleRate }));
+      await this.#accept(async () => {
+        if (pcm) await this.#talk.push(pcm);
         if (final) await this.#acceptFinal();
-      } catch (error) {
-        // A session that ends takes its resamplers away from under a chunk.
-        if (this.over) this.#refuseIfOver();
-        // Half a chunk is in: sound and picture would part.
-        if (!(error instanceof AppError)) this.fail(error);
-        throw error;
-      }
-      this.touch();
-      this.#proceed();
+      });
       return 'accepted' as const;
     });
   }
 
-  async #acceptFinal(): Promise<void> {
-    this.#finalChunkSeen = true;
-    await this.#input.finish();
-    this.#inputFinished = true;
-    this.#proceed();
+  /**
+   * Accepts speech that is decoded already, in turn with chunks.
+   * @throws AppError as `feed` does
+   */
+  speak(pcm: PcmAudio): Promise<void> {
+    return this.#inTurn(() => this.#talk.push(pcm));
+  }
+
+  /**
+   * What was accepted last is the end of an utterance: it is not held back for what may follow.
+   * @throws AppError `session_closed`
+   */
+  endUtterance(): Promise<void> {
+    return this.#inTurn(() => this.#talk.endUtterance());
+  }
+
+  /**
+   * Drops the speech that is not heard yet and closes the mouth.
+   * @returns seconds of speech that were accepted and will not be heard
+   * @throws AppError `not_live`, `session_closed`
+   */
+  async interrupt(): Promise<{ droppedSeconds: number }> {
+    if (!this.#talk.interrupt) {
+      throw new AppError('not_live', 'Only a live session can be interrupted: init it with live=true.');
+    }
+    this.#refuseIfOver();
+    this.touch();
+    const droppedSeconds = (await this.#talk.interrupt()) / MODEL_SAMPLE_RATE;
+    this.events.tell('interrupted', this.framesGenerated, { droppedSeconds });
+    return { droppedSeconds };
   }
 
   /** Ends the talk after what has been accepted, as a final chunk would, and waits for its last frame. */
@@ -157,7 +180,7 @@ export class Session {
     await this.#order.run(undefined, async () => {
       if (!this.#finalChunkSeen && !this.over) await this.#acceptFinal();
     });
-    while (this.#work) await this.#work;
+    await this.#talk.settled();
   }
 
   /** Ends the session now and frees everything it holds. Idempotent. */
@@ -165,27 +188,62 @@ export class Session {
     if (this.#closed) return;
     this.#closed = true;
     this.#order.close();
+    this.events.tell('closed', this.framesGenerated);
     await this.stream.close({ removeFiles });
     // First, because it takes back what waits for its turn: that of a talk which is far ahead may be long in coming.
     await this.#freeMakers();
-    while (this.#work) await this.#work;
+    await this.#talk.settled();
   }
 
   /** Ends the session because its encoder or its avatar failed; the reason shows in its status. */
   fail(reason: unknown): void {
     if (this.over) return;
     this.#error = AppError.from(reason);
-    this.#state = 'error';
     this.#logger.error({ err: this.#error, cause: this.#error.cause }, 'session failed');
     this.#order.close();
+    this.events.tell('error', this.framesGenerated, { detail: this.#error.message });
     // What has been rendered stays to be seen, and players learn that no more will come.
     this.stream.finish().catch(() => undefined);
     this.#freeMakers().catch((err) => this.#logger.warn({ err }, 'avatar not closed cleanly'));
   }
 
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    this.touch();
+    await this.#order.run(undefined, () => this.#accept(work));
+  }
+
+  /** Lets the talk take something in, whole or not at all. */
+  async #accept(work: () => Promise<void>): Promise<void> {
+    this.#refuseIfOver();
+    try {
+      await work();
+    } catch (error) {
+      // A session that ends takes its resamplers away from under a chunk.
+      if (this.over) this.#refuseIfOver();
+      // Half a chunk is in: sound and picture would part.
+      if (!(error instanceof AppError)) this.fail(error);
+      throw error;
+    }
+    this.touch();
+  }
+
+  async #acceptFinal(): Promise<void> {
+    this.#finalChunkSeen = true;
+    await this.#talk.finish();
+  }
+
+  #completed(): void {
+    if (this.over) return;
+    this.#complete = true;
+    this.touch();
+    this.#logger.info({ frames: this.framesGenerated }, 'talk complete');
+    this.events.tell('closed', this.framesGenerated);
+    this.#freeMakers().catch((err) => this.#logger.warn({ err }, 'avatar not closed cleanly'));
+  }
+
   /** Lets go of what makes frames: a talk that is over is only its stream. */
   async #freeMakers(): Promise<void> {
-    this.#input.close();
+    this.#talk.stop();
     await this.#avatar.close();
   }
 
@@ -197,91 +255,4 @@ export class Session {
       throw new AppError('session_closed', 'The final chunk was fed before; init another session to go on speaking.');
     }
   }
-
-  #refuseIfLagging(seconds: number): void {
-    const queued = this.bufferedSamples / MODEL_SAMPLE_RATE;
-    // What waits while nothing is being rendered is less than a window: a chunk of any length may follow it.
-    if (!this.#work || queued + seconds <= this.#maxQueuedSeconds) return;
-    throw new AppError(
-      'session_lagging',
-      `${queued.toFixed(1)} s of speech are waiting to be rendered; at most ${this.#maxQueuedSeconds} s may. Feed slower.`,
-      { retryAfterSeconds: Math.max(1, Math.ceil(Math.min(seconds, queued) / 2)) },
-    );
-  }
-
-  /** Starts the loop if it is not running. */
-  #proceed(): void {
-    this.#more = true;
-    this.#work ??= this.#run()
-      .catch((error) => this.fail(error))
-      .finally(() => {
-        this.#work = undefined;
-        // Viewers come after the last frame: the idle time begins here.
-        this.touch();
-        if (this.#more && !this.over) this.#proceed();
-      });
-  }
-
-  async #run(): Promise<void> {
-    // A talk that waited for speech is not late: its next frame is due now.
-    this.#playsFrom += Math.max(0, Date.now() - this.#shownAt(this.#framesGenerated));
-    while (this.#more && !this.over) {
-      this.#more = false;
-      for (let window = this.#input.next(); window && !this.over; window = this.#input.next()) {
-        this.#state = 'processing';
-        await this.#speak(await this.#avatar.generateMotion(window, this.#dueAt(window.startFrame)));
-      }
-    }
-    if (this.over) return;
-    if (!this.#inputFinished) {
-      this.#state = 'waiting_for_audio';
-      return;
-    }
-    await this.stream.finish();
-    if (this.over) return;
-    this.#state = 'complete';
-    this.#logger.info({ frames: this.#framesGenerated }, 'talk complete');
-    await this.#freeMakers();
-  }
-
-  /** Renders motion a few frames at a time and hands them on with their sound. */
-  async #speak(motion: Motion): Promise<void> {
-    if (this.over) return;
-    const pieces = cut(motion, RENDER_BATCH);
-    const drawings: Promise<Uint8Array>[] = [];
-    for (const [i, { startFrame, frames }] of pieces.entries()) {
-      // Drawn while others are being written. A failure is heard when it is awaited, unless the talk ends first.
-      for (const next of pieces.slice(i + drawings.length, i + 1 + this.#callsAhead)) {
-        const drawing = this.#avatar.render(next, this.#dueAt(next.startFrame));
-        drawing.catch(() => undefined);
-        drawings.push(drawing);
-      }
-      const pictures = await drawings.shift()!;
-      if (this.over) return;
-      this.stream.writeSound(this.#input.takeSound(startFrame + frames, SOUND_LEAD));
-      this.stream.writeFrames(pictures, frames);
-      this.#framesGenerated += frames;
-      await this.stream.drained();
-    }
-  }
-
-  #dueAt(frame: number): number {
-    return Math.max(this.#shownAt(frame), Date.now() - MOST_LATE_MILLISECONDS);
-  }
-
-  #shownAt(frame: number): number {
-    return this.#playsFrom + (frame * 1000) / FRAMES_PER_SECOND;
-  }
-}
-
-/** Motion in pieces of at most `length` frames. */
-function cut({ startFrame, frames, tokens }: Motion, length: number): Motion[] {
-  const width = tokens.length / frames;
-  const pieces: Motion[] = [];
-  for (let at = 0; at < frames; at += length) {
-    const count = Math.min(length, frames - at);
-    const part = tokens.slice(at * width, (at + count) * width);
-    pieces.push({ startFrame: startFrame + at, frames: count, tokens: part });
-  }
-  return pieces;
 }

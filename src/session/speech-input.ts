@@ -4,23 +4,14 @@ import {
   FRAMES_PER_SECOND,
   MODEL_SAMPLE_RATE,
 } from '../audio/audio-chunk-buffer.js';
-import { decodeAudioChunk, type PcmAudio } from '../audio/decode.js';
+import type { PcmAudio } from '../audio/decode.js';
 import { Resampler } from '../audio/resampler.js';
 import { SampleQueue } from '../audio/sample-queue.js';
 import { STREAM_SOUND_RATE } from '../hls/hls-stream.js';
 
 const SOUND_PER_FRAME = STREAM_SOUND_RATE / FRAMES_PER_SECOND;
 
-/** A file of speech as it was uploaded. */
-export interface SpeechFile {
-  readonly bytes: Buffer;
-  readonly contentType: string;
-  readonly fileName: string;
-}
-
 export interface SpeechInputOptions {
-  /** Hz of headerless PCM; a container's own rate wins. */
-  readonly sampleRate: number;
   /** Length of an inference window, 0.1..10. */
   readonly chunkDurationSeconds: number;
   /** Frames of earlier sound that the audio encoder hears with each window. */
@@ -35,18 +26,11 @@ export class SpeechInput {
   readonly windows: AudioChunkBuffer;
   readonly #sound = new SampleQueue();
   #soundTaken = 0;
-  readonly #sampleRate: number;
   readonly #forModel = new Resampler(MODEL_SAMPLE_RATE);
   readonly #forStream = new Resampler(STREAM_SOUND_RATE);
 
   constructor(options: SpeechInputOptions) {
     this.windows = new AudioChunkBuffer(options);
-    this.#sampleRate = options.sampleRate;
-  }
-
-  /** @throws AppError `invalid_audio` */
-  decode({ bytes, contentType, fileName }: SpeechFile): Promise<PcmAudio> {
-    return decodeAudioChunk(bytes, { contentType, fileName, sampleRate: this.#sampleRate });
   }
 
   /**
