@@ -27,6 +27,13 @@ export interface HlsStreamOptions {
   readonly fps: number;
   /** Frames a segment holds; the last may hold fewer. */
   readonly segmentFrames: number;
+  /** Frames a part holds; the last of a segment may hold fewer. */
+  readonly partFrames: number;
+  /**
+   * Low-Latency HLS over a sliding window of so many segments; with `record`, what has left the window is kept and the
+   * playlist is that of the whole talk after its end. Absent: a playlist that grows, without parts in it.
+   */
+  readonly live?: { readonly windowSegments: number; readonly record: boolean } | undefined;
   /**
    * Goes into every URI of the playlist, so that a talk which takes over the address of an earlier one is not played from a
    * cache: media may be kept for ever (RFC 8216bis 6.2.1), and the same URI must mean the same bytes.
@@ -37,6 +44,19 @@ export interface HlsStreamOptions {
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** Called once when encoding or storing fails. What is published stays, and the playlist is ended there. */
   readonly onError?: (error: AppError) => void;
+}
+
+/** Something that a playlist names: on disk, or still in memory. */
+export type MediaFile = { readonly path: string } | { readonly bytes: Uint8Array };
+
+/** What a player asks of a playlist by its query (RFC 8216bis 6.2.5). A number that could not be read is NaN. */
+export interface DeliveryDirectives {
+  /** `_HLS_msn`: the answer is to have this segment, or a part of it. */
+  readonly msn?: number;
+  /** `_HLS_part`: index of that part. */
+  readonly part?: number;
+  /** `_HLS_skip`: older segments may be left out. */
+  readonly skip?: boolean;
 }
 
 /** One talk as an HLS stream: frames and sound in, playlist and media files out. */
@@ -160,7 +180,7 @@ export class HlsStream {
    * @throws AppError `not_ready` when there is no segment within the time, `session_not_found` when the stream is closed,
    *   `not_found` when the talk ended without a segment.
    */
-  async playlist(signal?: AbortSignal): Promise<string> {
+  async playlist(_directives: DeliveryDirectives = {}, signal?: AbortSignal): Promise<string> {
     if (!this.#hasAnswer()) await this.#wait(signal);
     if (this.#closing) throw new AppError('session_not_found', 'This session is closed.');
     if (this.#segments.length === 0) this.#explainEmptiness();
@@ -174,9 +194,15 @@ export class HlsStream {
     });
   }
 
-  /** Absolute path of the init segment or a listed segment; undefined for every other name. */
-  mediaFile(name: string): string | undefined {
-    return this.#store.has(name) ? this.#store.path(name) : undefined;
+  /** The multivariant playlist. Waits as `playlist` does. @throws AppError as `playlist` does */
+  async multivariantPlaylist(signal?: AbortSignal): Promise<string> {
+    await this.playlist({}, signal);
+    return '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=3500000\nplaylist.m3u8\n';
+  }
+
+  /** Absolute path or bytes of an init segment, a segment or a part; undefined for every other name. */
+  async media(name: string, _signal?: AbortSignal): Promise<MediaFile | undefined> {
+    return this.#store.has(name) ? { path: this.#store.path(name) } : undefined;
   }
 
   /**

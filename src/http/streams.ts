@@ -19,7 +19,7 @@ export function streamRoutes(registry: () => SessionRegistry): Router {
   };
 
   router.get('/:sessionId/playlist.m3u8', compression({ threshold: 0 }), async (request, response) => {
-    const text = await view(request).playlist(untilGone(response));
+    const text = await view(request).playlist({}, untilGone(response));
     response.set('Cache-Control', 'no-cache').type('application/vnd.apple.mpegurl').send(text);
   });
 
@@ -32,10 +32,14 @@ export function streamRoutes(registry: () => SessionRegistry): Router {
   });
 
   router.get('/:sessionId/:file', async (request, response) => {
-    const path = view(request).mediaFile(request.params.file);
-    if (!path) throw new AppError('not_found', 'There is no such file in this stream.');
+    const media = await view(request).media(request.params.file, untilGone(response));
+    if (!media) throw new AppError('not_found', 'There is no such file in this stream.');
     response.type('video/mp4');
-    await send(response, path, { immutable: true, maxAge: MEDIA_MAX_AGE_SECONDS * 1000 });
+    if ('path' in media) {
+      await send(response, media.path, { immutable: true, maxAge: MEDIA_MAX_AGE_SECONDS * 1000 });
+    } else {
+      response.set('Cache-Control', `public, max-age=${MEDIA_MAX_AGE_SECONDS}, immutable`).send(media.bytes);
+    }
   });
 
   router.all('/:sessionId/:file', only('GET, HEAD'));

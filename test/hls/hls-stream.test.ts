@@ -23,10 +23,16 @@ afterAll(async () => {
 });
 
 async function open(name: string, more: Partial<HlsStreamOptions> = {}): Promise<HlsStream> {
-  const size = { width: WIDTH, height: HEIGHT, fps: 25, segmentFrames: 25 };
+  const size = { width: WIDTH, height: HEIGHT, fps: 25, segmentFrames: 25, partFrames: 5 };
   const stream = await HlsStream.open({ directory: join(root, name), ...size, logger, ...more });
   streams.push(stream);
   return stream;
+}
+
+async function fileOf(stream: HlsStream, name: string): Promise<string> {
+  const media = await stream.media(name);
+  if (!media || !('path' in media)) throw new Error(`${name} is not on disk.`);
+  return media.path;
 }
 
 const lastLine = (text: string) => text.trimEnd().split('\n').at(-1);
@@ -55,10 +61,11 @@ describe('HlsStream, a talk of 130 frames fed in bursts', () => {
     playlists.unshift(await first);
     await stream.finish();
     playlists.push(await stream.playlist());
-    init = readFileSync(stream.mediaFile('init.mp4') as string);
-    segments = Array.from({ length: stream.segments }, (_, i) =>
-      readFileSync(stream.mediaFile(`segment-0000${i + 1}.m4s`) as string),
-    );
+    init = readFileSync(await fileOf(stream, 'init.mp4'));
+    segments = [];
+    for (let n = 1; n <= stream.segments; n++) {
+      segments.push(readFileSync(await fileOf(stream, `segment-0000${n}.m4s`)));
+    }
   });
 
   it('lists exactly what was made', () => {
@@ -161,7 +168,7 @@ describe('HlsStream, a talk of 130 frames fed in bursts', () => {
   });
 
   it('is no MP4 at all rather than one that is too short', async () => {
-    const removed = stream.mediaFile('segment-00003.m4s') as string;
+    const removed = await fileOf(stream, 'segment-00003.m4s');
     rmSync(join(folder, 'talk.mp4'), { force: true });
     rmSync(removed);
     const again = await freshDownload();
@@ -178,8 +185,8 @@ describe('HlsStream, a talk of 130 frames fed in bursts', () => {
     }
   });
 
-  it('knows its own files only', () => {
-    expect(stream.mediaFile('init.mp4')).toBe(join(folder, 'init.mp4'));
+  it('knows its own files only', async () => {
+    expect(await fileOf(stream, 'init.mp4')).toBe(join(folder, 'init.mp4'));
     for (const name of [
       'segment-00007.m4s',
       'talk.mp4',
@@ -188,7 +195,7 @@ describe('HlsStream, a talk of 130 frames fed in bursts', () => {
       '',
       'playlist.m3u8',
     ]) {
-      expect(stream.mediaFile(name)).toBeUndefined();
+      expect(await stream.media(name)).toBeUndefined();
     }
   });
 
@@ -203,7 +210,7 @@ describe('HlsStream', () => {
     stream.writeSound(new Float32Array(1.2 * SECOND));
     stream.writeFrames(testFrames(0, 25), 25);
     expect(lastLine(await stream.playlist())).toBe('segment-00001.m4s');
-    expect(stream.mediaFile('segment-00001.m4s')).toBeDefined();
+    expect(await stream.media('segment-00001.m4s')).toBeDefined();
     expect(stream.finished).toBe(false);
     await expect(stream.download()).rejects.toMatchObject({ code: 'not_finished' });
   });
@@ -216,10 +223,10 @@ describe('HlsStream', () => {
   it('frees a waiter whose client has left', async () => {
     const stream = await open('left');
     const client = new AbortController();
-    const waiting = expect(stream.playlist(client.signal)).rejects.toMatchObject({ name: 'AbortError' });
+    const waiting = expect(stream.playlist({}, client.signal)).rejects.toMatchObject({ name: 'AbortError' });
     client.abort();
     await waiting;
-    await expect(stream.playlist(client.signal)).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(stream.playlist({}, client.signal)).rejects.toMatchObject({ name: 'AbortError' });
   });
 
   it('wakes every waiter when it is closed, and leaves nothing', async () => {
