@@ -9,7 +9,7 @@ const OVERLAP = 0.2;
 
 /** A stretch of sound for one inference. Positions and lengths in frames. */
 export interface AudioWindow {
-  /** Absolute position of the first frame; a multiple of the hop. */
+  /** Absolute position of the first frame. */
   readonly startFrame: number;
   /** Frames to generate motion for. */
   readonly frames: number;
@@ -26,6 +26,11 @@ export interface AudioChunkBufferOptions {
   readonly chunkDurationSeconds: number;
   /** Frames of sound that precede a window in its waveform. */
   readonly contextFrames: number;
+  /**
+   * Samples that come by the clock and have no end: a window is handed out as soon as it is full. Up to this many frames
+   * may then be taken back. Absent: what comes is a recording with an end.
+   */
+  readonly liveFrames?: number;
 }
 
 /**
@@ -35,20 +40,25 @@ export interface AudioChunkBufferOptions {
  * on how they were cut nor on when `finish()` came: a window is handed out only when it is known whether it is the last,
  * that is, when a sample behind its end has been pushed or the stream is finished. Every frame lies in the part of
  * exactly one window that is not overlap, so the sum of (frames - overlapFrames) is ceil(samples / 640).
+ *
+ * A live stream has no last window, so there a full window is handed out at once; and `rewind` takes sound back that has
+ * been handed out: the next window then starts where that begins.
  */
 export class AudioChunkBuffer {
   readonly windowFrames: number;
   readonly overlapFrames: number;
   readonly #contextFrames: number;
+  readonly #liveFrames: number | undefined;
   readonly #samples = new SampleQueue();
   /** Where the next window starts: every frame before it has been handed out outside of an overlap. */
   #nextStartFrame = 0;
   #finished = false;
 
-  constructor({ chunkDurationSeconds, contextFrames }: AudioChunkBufferOptions) {
+  constructor({ chunkDurationSeconds, contextFrames, liveFrames }: AudioChunkBufferOptions) {
     this.windowFrames = Math.max(2, Math.round(chunkDurationSeconds * FRAMES_PER_SECOND));
     this.overlapFrames = Math.min(Math.max(1, Math.round(OVERLAP * this.windowFrames)), this.windowFrames - 1);
     this.#contextFrames = contextFrames;
+    this.#liveFrames = liveFrames;
   }
 
   /** Samples pushed. */
@@ -75,6 +85,21 @@ export class AudioChunkBuffer {
     this.#samples.append(samples);
   }
 
+  /** Where the next window starts. */
+  get nextStartFrame(): number {
+    return this.#nextStartFrame;
+  }
+
+  /**
+   * Takes the samples from a frame's start on back; the first `fadeSamples` of them stay and fade to silence.
+   * @param frame not behind the next window's start, nor more than `liveFrames` before it
+   */
+  rewind(frame: number, fadeSamples: number): void {
+    if (frame > this.#nextStartFrame) throw new RangeError(`Frame ${frame} has not been handed out yet.`);
+    this.#samples.takeBack(frame * SAMPLES_PER_FRAME, fadeSamples);
+    this.#nextStartFrame = frame;
+  }
+
   /** No more samples will come: the remaining windows can be handed out. Idempotent. */
   finish(): void {
     this.#finished = true;
@@ -84,7 +109,10 @@ export class AudioChunkBuffer {
   next(): AudioWindow | undefined {
     const startFrame = this.#nextStartFrame;
     const endFrame = startFrame + this.windowFrames;
-    const last = this.totalSamples <= endFrame * SAMPLES_PER_FRAME;
+    const live = this.#liveFrames !== undefined;
+    const last = live
+      ? this.totalSamples < endFrame * SAMPLES_PER_FRAME
+      : this.totalSamples <= endFrame * SAMPLES_PER_FRAME;
     if (last && (!this.#finished || startFrame === this.totalFrames)) return undefined;
 
     const frames = last ? this.totalFrames - startFrame : this.windowFrames;
@@ -95,7 +123,8 @@ export class AudioChunkBuffer {
       (startFrame + frames) * SAMPLES_PER_FRAME,
     );
     this.#nextStartFrame = startFrame + frames - overlapFrames;
-    this.#samples.forgetBefore((this.#nextStartFrame - this.#contextFrames) * SAMPLES_PER_FRAME);
+    const kept = this.#contextFrames + (this.#liveFrames ?? 0);
+    this.#samples.forgetBefore((this.#nextStartFrame - kept) * SAMPLES_PER_FRAME);
     return { startFrame, frames, overlapFrames, contextFrames, waveform };
   }
 }

@@ -50,6 +50,21 @@ export class SampleQueue {
     return result;
   }
 
+  /**
+   * Takes back the samples from `position` on, but for the first `fadeSamples` of them, which fade to silence. The next
+   * samples follow behind those.
+   * @throws RangeError when samples before `position` are not there
+   */
+  takeBack(position: number, fadeSamples: number): void {
+    const end = Math.min(this.#end, position + fadeSamples);
+    const tail = this.read(position, Math.max(position, end));
+    for (let i = 0; i < tail.length; i++) tail[i]! *= 1 - (i + 1) / fadeSamples;
+    if (position > this.#end) throw new RangeError(`There are no samples at ${position}, only up to ${this.#end}.`);
+    this.#end = position;
+    this.#blocks.length = Math.ceil((position - this.#start) / BLOCK_SAMPLES);
+    this.append(tail);
+  }
+
   /** Samples before `position` will not be asked for again. */
   forgetBefore(position: number): void {
     const blocks = Math.floor((Math.min(position, this.#end) - this.#start) / BLOCK_SAMPLES);

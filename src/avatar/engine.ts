@@ -22,7 +22,7 @@ export interface AvatarOptions extends MotionParameters {
 
 /** A stretch of 16 kHz mono speech, and where it lies on the session's timeline. */
 export interface MotionWindow {
-  /** First frame of the window proper (behind the context). */
+  /** First frame of the window proper (behind the context): the one behind those that are final, or up to 75 before it. */
   readonly startFrame: number;
   /** Frames of the window proper. */
   readonly frames: number;

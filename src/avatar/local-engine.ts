@@ -200,7 +200,8 @@ export class LocalEngine implements AvatarEngine {
     const silence = (lengths: Pick<MotionWindow, 'contextFrames' | 'frames'>): MotionWindow => ({
       ...lengths,
       startFrame: 0,
-      overlapFrames: 0,
+      // Nothing of it becomes final, so the same window may come again.
+      overlapFrames: lengths.frames,
       waveform: new Float32Array(((lengths.contextFrames + lengths.frames) * 16000) / fps),
     });
     const window = silence({ contextFrames, frames: fps });

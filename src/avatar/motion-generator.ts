@@ -10,19 +10,27 @@ export interface MotionSizes {
   readonly window: number | null;
 }
 
+/** Frames that can be generated again: 3 s. */
+export const MOST_REWOUND_FRAMES = 75;
+/** Frames over which motion that is generated again takes over from what it replaces. */
+const REWIND_BLEND_FRAMES = 3;
+
 /**
- * Turns windows of audio features into motion tokens, one session's worth: it remembers the last P frames of motion and of
+ * Turns windows of audio features into motion tokens, one session's worth: it remembers the last frames of motion and of
  * features, and the overlap that the next window is cross-faded with. It says which ODEs are to be solved and leaves
  * solving them to whoever asks, who may do so for several sessions at once.
+ *
+ * A window may start before frames that are final already: these are forgotten, and the new motion takes over from them
+ * within three frames.
  */
 export class MotionGenerator {
   readonly options: FlowOptions;
   readonly #sizes: MotionSizes;
   readonly #parameters: MotionParameters;
   readonly #reference: Float32Array;
-  /** The P frames before the next window's first: motion `[P, D]` and features `[P, C]`; zeros before the start. */
-  readonly #previousTokens: Float32Array;
-  readonly #previousFeatures: Float32Array;
+  /** The P + 75 frames before the next window's first: motion `[, D]` and features `[, C]`; zeros before the start. */
+  readonly #pastTokens: Float32Array;
+  readonly #pastFeatures: Float32Array;
   /** Frames made final so far. */
   #framesBehind = 0;
   /** The previous window's version of the frames that overlap the next one, `[lead, D]`. */
@@ -34,26 +42,42 @@ export class MotionGenerator {
     this.#sizes = sizes;
     this.#parameters = parameters;
     this.#reference = reference;
-    this.#previousTokens = new Float32Array(sizes.context * sizes.tokens);
-    this.#previousFeatures = new Float32Array(sizes.context * sizes.features);
+    this.#pastTokens = new Float32Array((sizes.context + MOST_REWOUND_FRAMES) * sizes.tokens);
+    this.#pastFeatures = new Float32Array((sizes.context + MOST_REWOUND_FRAMES) * sizes.features);
   }
 
   /**
    * Yields one problem after another and wants each one's solution `[W, D]` back.
    * @param features of the window proper, `[frames, C]`
    * @returns the frames that this window makes final: all but those the next window generates again.
+   * @throws RangeError when the window starts behind the final frames, or more than 75 frames before their end
    */
   *generate(window: MotionWindow, features: Float32Array): Generator<FlowProblem, Motion, Float32Array> {
     const { tokens: D, features: C } = this.#sizes;
+    if (window.startFrame !== this.#framesBehind) this.#rewind(window.startFrame);
     const generated = yield* this.#sample(window.startFrame, window.frames, features);
     crossFade(generated, this.#overlap, D);
 
     const final = window.frames - window.overlapFrames;
     this.#overlap = generated.slice(final * D);
-    shiftIn(this.#previousTokens, generated.subarray(0, final * D));
-    shiftIn(this.#previousFeatures, features.subarray(0, final * C));
+    shiftIn(this.#pastTokens, generated.subarray(0, final * D));
+    shiftIn(this.#pastFeatures, features.subarray(0, final * C));
     this.#framesBehind += final;
     return { startFrame: window.startFrame, frames: final, tokens: generated.slice(0, final * D) };
+  }
+
+  /** Forgets the final frames from this one on; the first of them are what the next window is cross-faded with. */
+  #rewind(startFrame: number): void {
+    const { tokens: D, features: C } = this.#sizes;
+    const frames = this.#framesBehind - startFrame;
+    if (frames < 0 || frames > MOST_REWOUND_FRAMES) {
+      throw new RangeError(`A window at frame ${startFrame} does not follow ${this.#framesBehind} final frames.`);
+    }
+    const tail = this.#pastTokens.slice(this.#pastTokens.length - frames * D);
+    this.#overlap = tail.slice(0, REWIND_BLEND_FRAMES * D);
+    shiftOut(this.#pastTokens, frames * D);
+    shiftOut(this.#pastFeatures, frames * C);
+    this.#framesBehind = startFrame;
   }
 
   /** Motion `[frames, D]`, in pieces of the pack's window where that is fixed. */
@@ -65,8 +89,8 @@ export class MotionGenerator {
     const { tokens: D, features: C } = this.#sizes;
     const window = this.#sizes.window ?? frames;
     const motion = new Float32Array(frames * D);
-    const previousTokens = this.#previousTokens.slice();
-    const previousFeatures = this.#previousFeatures.slice();
+    const previousTokens = this.#pastTokens.slice(MOST_REWOUND_FRAMES * D);
+    const previousFeatures = this.#pastFeatures.slice(MOST_REWOUND_FRAMES * C);
     for (let at = 0; at < frames; at += window) {
       const length = Math.min(window, frames - at);
       const piece = features.subarray(at * C, (at + length) * C);
@@ -137,6 +161,12 @@ function shiftIn(history: Float32Array, rows: Float32Array): void {
   }
   history.copyWithin(0, rows.length);
   history.set(rows, history.length - rows.length);
+}
+
+/** Takes values off the end of a fixed-length history; zeros move in at its beginning. */
+function shiftOut(history: Float32Array, values: number): void {
+  history.copyWithin(values, 0);
+  history.fill(0, 0, values);
 }
 
 function repeat(row: readonly number[], times: number): Float32Array {

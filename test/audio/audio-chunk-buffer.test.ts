@@ -146,3 +146,61 @@ describe('AudioChunkBuffer', () => {
 function bytesOf(samples: Float32Array): Uint8Array {
   return new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength);
 }
+
+describe('AudioChunkBuffer of a live stream', () => {
+  const live = () => {
+    const buffer = new AudioChunkBuffer({ chunkDurationSeconds: 0.4, contextFrames: 3, liveFrames: 20 });
+    const push = (frames: number) => {
+      const from = buffer.totalSamples;
+      buffer.push(COUNTING.subarray(from, from + frames * SAMPLES_PER_FRAME));
+    };
+    return { buffer, push };
+  };
+
+  test('hands a window out as soon as it is full', () => {
+    const { buffer, push } = live();
+    push(10);
+    expect(drain(buffer)).toMatchObject([{ startFrame: 0, frames: 10, overlapFrames: 2 }]);
+    expect(buffer.nextStartFrame).toBe(8);
+    push(7);
+    expect(drain(buffer)).toEqual([]);
+    push(1);
+    expect(drain(buffer)).toMatchObject([{ startFrame: 8, frames: 10, contextFrames: 3 }]);
+  });
+
+  test('takes back what was handed out: the next window starts there, its head fading', () => {
+    const { buffer, push } = live();
+    push(26);
+    expect(drain(buffer)).toHaveLength(3);
+    const position = 12 * SAMPLES_PER_FRAME;
+    buffer.rewind(12, 4);
+    expect(buffer.totalSamples).toBe(position + 4);
+    buffer.push(new Float32Array(10 * SAMPLES_PER_FRAME - 4));
+    const [window] = drain(buffer);
+    expect(window).toMatchObject({ startFrame: 12, frames: 10, overlapFrames: 2, contextFrames: 3 });
+    const head = [...window!.waveform.subarray(3 * SAMPLES_PER_FRAME - 1, 3 * SAMPLES_PER_FRAME + 5)];
+    const faded = [0.75, 0.5, 0.25, 0].map((weight, i) => Math.fround((position + i + 1) * weight));
+    expect(head).toEqual([position, ...faded, 0]);
+  });
+
+  test('takes nothing back that was not handed out, nor what is forgotten', () => {
+    const { buffer, push } = live();
+    push(100);
+    drain(buffer);
+    expect(buffer.nextStartFrame).toBe(96);
+    expect(() => buffer.rewind(97, 4)).toThrow(RangeError);
+    expect(() => buffer.rewind(30, 4)).toThrow(RangeError);
+    expect(() => buffer.rewind(76, 4)).not.toThrow();
+  });
+
+  test('a stream of hours holds a bounded memory', () => {
+    const { buffer } = live();
+    const second = new Float32Array(16000);
+    for (let i = 0; i < 3600; i++) {
+      buffer.push(second);
+      drain(buffer);
+    }
+    expect(buffer.totalFrames).toBe(3600 * 25);
+    expect(buffer.capacity).toBeLessThan(4 * 16384);
+  });
+});

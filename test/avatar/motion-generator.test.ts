@@ -107,6 +107,36 @@ it('cuts into pieces of a fixed window and repeats the last frame of a short one
   });
 });
 
+it('goes back over final frames: what came after is forgotten, and the new motion takes over from it', async () => {
+  const calls: Record<string, Tensor>[] = [];
+  const generate = generator(calls);
+  await generate(speech(0, 6, 1));
+  await generate(speech(5, 6, 1));
+  // Ten frames are final; from the fifth on all is to be 0 in place of [feature, 10 * feature].
+  const silence = { ...speech(4, 8, 1), waveform: new Float32Array(8 * 640) };
+  const again = await generate(silence);
+  expect(again).toMatchObject({ startFrame: 4, frames: 7 });
+  [0.75 * 5, 7.5 * 5, 0.5 * 6, 5 * 6, 0.25 * 7, 2.5 * 7, 0, 0, 0, 0].forEach((value, i) => {
+    expect(again.tokens[i]).toBeCloseTo(value, 4);
+  });
+  const rewound = calls[8]!;
+  [2, 20, 3, 30, 4, 40].forEach((value, i) => {
+    expect(rewound.prev_x!.data[i]).toBeCloseTo(value, 4);
+  });
+  expect([...rewound.prev_audio!.data]).toEqual([2, 3, 4]);
+  // And on from there.
+  expect(await generate(speech(11, 4, 0))).toMatchObject({ startFrame: 11, frames: 4 });
+  expect([...calls[12]!.prev_audio!.data]).toEqual([0, 0, 0]);
+});
+
+it('goes back no further than it remembers, and never forward', async () => {
+  const generate = generator([]);
+  for (let start = 0; start < 100; start += 20) await generate(speech(start, 20, 0));
+  await expect(generate(speech(24, 4, 0))).rejects.toThrow(RangeError);
+  await expect(generate(speech(101, 4, 0))).rejects.toThrow(RangeError);
+  expect(await generate(speech(25, 4, 0))).toMatchObject({ startFrame: 25 });
+});
+
 it('cross-fades with weights that rise from the old window to the new', () => {
   const current = Float32Array.of(8, 8, 8, 8);
   crossFade(current, Float32Array.of(0, 0, 0), 1);
