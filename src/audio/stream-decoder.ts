@@ -117,6 +117,11 @@ export class StreamDecoder {
     this.#child.kill('SIGKILL');
   }
 
+  /** Of FFmpeg's process; undefined where it could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   get #open(): boolean {
     return !this.#closed && this.#fault === undefined && this.#child.stdin.writable;
   }
