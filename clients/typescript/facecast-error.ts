@@ -9,6 +9,7 @@ export const SERVICE_ERROR_CODES = [
   'method_not_allowed',
   'session_exists',
   'session_closed',
+  'not_live',
   'chunk_missing',
   'not_finished',
   'precondition_failed',
