@@ -368,6 +368,38 @@ describe('renderer graph on painted pictures', () => {
     expect(box.right).toBeLessThan(right);
   });
 
+  test('a smile draws the corners out and up, alike on both sides', async () => {
+    // A face with a dark line between its lips.
+    const landmarks = meanFace(256, 256, 420);
+    const place = (i: number) => ({ x: landmarks[i * 3], y: landmarks[i * 3 + 1] });
+    const [left, right, middle] = [place(61), place(291), place(13)];
+    const image = paint((x, y) =>
+      Math.abs(y - middle.y) < 2.5 && x > left.x && x < right.x ? [60, 30, 30] : [190, 140, 115],
+    );
+    const tensors = analysePortrait({ image, landmarks });
+    const line = (frame: Uint8Array) => {
+      const dark: Array<{ x: number; y: number }> = [];
+      for (let x = 120; x < 392; x++) {
+        let best = 0;
+        for (let y = Math.round(middle.y) - 40; y < middle.y + 20; y++) {
+          if (best === 0 || frame[y * 512 + x] < frame[best * 512 + x]) best = y;
+        }
+        if (frame[best * 512 + x] < 110) dark.push({ x, y: best });
+      }
+      return { first: dark[0], last: dark[dark.length - 1] };
+    };
+    const [rest, smile] = [line(await render(tensors)), line(await render(tensors, { smile: 1 }))];
+    const u = unitOf({ image, landmarks });
+    const out = [rest.first.x - smile.first.x, smile.last.x - rest.last.x];
+    const up = [rest.first.y - smile.first.y, rest.last.y - smile.last.y];
+    for (const side of [0, 1]) {
+      expect(out[side]).toBeGreaterThan(0.035 * u);
+      expect(up[side]).toBeGreaterThan(0.06 * u);
+    }
+    expect(Math.abs(out[0] - out[1])).toBeLessThan(0.012 * u);
+    expect(Math.abs(up[0] - up[1])).toBeLessThan(0.012 * u);
+  });
+
   test('a smile folds the skin beside the mouth, pursed lips hollow it under them; the rest keeps its light', async () => {
     const face = { image: paint(() => [150, 110, 90] as const), landmarks: meanFace(256, 256, 320) };
     const tensors = analysePortrait(face);
@@ -487,6 +519,22 @@ describe('renderer graph on painted pictures', () => {
 });
 
 describeWithData('renderer graph on an open mouth', () => {
+  test('shuts it without dark spots in its corners', async () => {
+    const source = await sourceOf(dataPath('portraits/source_8.png'));
+    const rest = await render(analysePortrait(source));
+    const u = unitOf(source);
+    const luma = (x: number, y: number) => rest[Math.round(y) * 512 + Math.round(x)];
+    for (const corner of [61, 291]) {
+      const { x, y } = landmark(source, corner);
+      const skin = luma(x, y + 0.09 * u);
+      let darkest = 255;
+      for (let dy = -0.05; dy < 0.05; dy += 0.01) {
+        for (let dx = -0.06; dx < 0.06; dx += 0.01) darkest = Math.min(darkest, luma(x + dx * u, y + dy * u));
+      }
+      expect(darkest).toBeGreaterThan(0.42 * skin);
+    }
+  });
+
   test('shuts it: the teeth of the photo are gone', async () => {
     const source = await sourceOf(dataPath('portraits/source_3.jpg'));
     const tensors = analysePortrait(source);

@@ -208,12 +208,17 @@ function commonMotion(p: MouthPoint): {
 /** Most in the middle, but enough at the corners too, where the grid's nodes are far apart for so narrow a gap. */
 function closingOverlap(reach: number): number {
   const inner = max(0, 1 - reach * reach);
-  return CLOSING_OVERLAP * mix(Math.sqrt(inner), 1, 0.4) * smoothstep(1.1, 0.94, reach);
+  return CLOSING_OVERLAP * mix(Math.sqrt(inner), 1, 0.8) * smoothstep(1.12, 0.98, reach);
 }
 
 /** The corners of an open-mouthed photo, a little up at rest. */
 function cornerLift(mouth: MouthFrame, p: MouthPoint, near: (spread: number) => number): number {
   return mouth.open ? CORNER_LIFT * min(p.reach, 1) ** 2 * near(1.5) : 0;
+}
+
+/** A smile lifts the corners, and the middle of the lips hardly. */
+function smileLift(p: MouthPoint, near: (spread: number) => number): number {
+  return -(0.01 + 0.075 * min(p.reach, 1) ** 2) * near(2.6);
 }
 
 /** A lip-thickness motion: grows through the lip and dies out in the skin behind it. */
@@ -243,7 +248,7 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     pucker: [gather(-0.43), 0.16 * v],
     funnel: [pull(-0.12, 1.5) + gather(-0.12), 0.28 * v * inner],
     stretch: [pull(0.24, 1.5), -0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
-    smile: [pull(0.22, 1.8), -0.06 * min(p.reach, 1) ** 1.5 * near(2.6) - 0.18 * v],
+    smile: [pull(0.26, 1.8), smileLift(p, near) - 0.2 * v],
     upperUp: [0, 0],
     lowerDown: [0, LIP_LIFT * max(0, 1 - p.reach ** 2.2) * belowLip * underChin],
     press: [pull(0.03, 1.5), -0.42 * v],
@@ -275,7 +280,7 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     pucker: [gather(-0.43), -0.2 * v],
     funnel: [pull(-0.12, 1.5) + gather(-0.12), -0.3 * v * inner],
     stretch: [pull(0.24, 1.5), 0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
-    smile: [pull(0.22, 1.8), -0.06 * min(p.reach, 1) ** 1.5 * near(2.6) + 0.18 * v - 0.03 * cheek],
+    smile: [pull(0.26, 1.8), smileLift(p, near) + 0.2 * v - 0.045 * cheek],
     upperUp: [0, -LIP_LIFT * max(0, 1 - p.reach ** 2.5) * overNose],
     lowerDown: [0, 0],
     press: [pull(0.03, 1.5), 0.42 * v],
@@ -319,6 +324,6 @@ function eyeMotion(eye: EyeFrame, x: number, y: number): Partial<Record<Control,
     browUp: along(0, -rise * brow),
     browDown: along(0.03 * brow * inner * eye.noseSide, 0.66 * rise * brow * (0.4 + 0.6 * inner)),
     squint,
-    smile: [0.5 * squint[0], 0.5 * squint[1]],
+    smile: [0.7 * squint[0], 0.7 * squint[1]],
   };
 }

@@ -13,9 +13,9 @@ export const SHADES = ['fold', 'underLip'] as const;
 export const SHADE_NODES = 129;
 
 /** Change of the skin's light at full strength. */
-const FOLD_DARK = -0.12;
-const CHEEK_LIGHT = 0.055;
-const DIMPLE_DARK = -0.1;
+const FOLD_DARK = -0.075;
+const CHEEK_LIGHT = 0.08;
+const DIMPLE_DARK = -0.07;
 const UNDER_LIP_DARK = -0.16;
 
 /**
@@ -32,7 +32,7 @@ export function shadeFields(face: FaceFrame, mouth: MouthFrame, grid: WarpGrid):
       const [x, y] = [grid.x0 + column * step, grid.y0 + row * step];
       const [u, v] = inMouth(mouth, x, y);
       if (abs(u) > 0.8 * mouth.unit || abs(v) > 0.8 * mouth.unit) continue;
-      const share = outline.share(x, y);
+      const share = outline.share(x, y) * withinRegion(u / mouth.unit, v / mouth.unit);
       const at = row * SHADE_NODES + column;
       fields[at] = share * foldShade(mouth, folds[u < 0 ? 0 : 1], u, v);
       fields[SHADE_NODES * SHADE_NODES + at] = share * underLipShade(mouth, u, v);
@@ -41,9 +41,25 @@ export function shadeFields(face: FaceFrame, mouth: MouthFrame, grid: WarpGrid):
   return fields;
 }
 
+/** How far from the mouth, u, the skin is shaded: aside, up and down. */
+const ASIDE = 0.6;
+const UP = -0.5;
+const DOWN = 0.46;
+
+/** Fades out before the region ends: beyond it, nothing is shaded. */
+function withinRegion(u: number, v: number): number {
+  return (
+    smoothstep(ASIDE - 0.03, ASIDE - 0.15, abs(u)) *
+    smoothstep(UP + 0.03, UP + 0.13, v) *
+    smoothstep(DOWN - 0.02, DOWN - 0.1, v)
+  );
+}
+
 /** The part of the frame that is shaded, for a face at rest. */
 export function shadeRegion(mouth: MouthFrame, photo: Photo): Rect {
-  const corners = [-0.6, 0.6].flatMap((u) => [-0.5, 0.46].map((v) => fromMouth(mouth, u * mouth.unit, v * mouth.unit)));
+  const corners = [-ASIDE, ASIDE].flatMap((u) =>
+    [UP, DOWN].map((v) => fromMouth(mouth, u * mouth.unit, v * mouth.unit)),
+  );
   const xs = corners.map((corner) => corner[0]);
   const ys = corners.map((corner) => corner[1]);
   return photo.clip({ x0: Math.min(...xs), y0: Math.min(...ys), x1: max(...xs), y1: max(...ys) });
@@ -56,8 +72,8 @@ function foldShade(mouth: MouthFrame, line: ReadonlyArray<readonly [number, numb
   const away = distance / unit;
   // Weak at the nose and below the corner, strongest between.
   const strength = smoothstep(-0.02, 0.4, along) * smoothstep(1.02, 0.7, along);
-  const dark = FOLD_DARK * bell((away / (outside ? 0.05 : 0.028)) ** 2);
-  const light = outside ? CHEEK_LIGHT * bell(((away - 0.1) / 0.06) ** 2) : 0;
+  const dark = FOLD_DARK * bell((away / (outside ? 0.055 : 0.035)) ** 2);
+  const light = outside ? CHEEK_LIGHT * bell(((away - 0.13) / 0.08) ** 2) : 0;
   const s = abs(alongMouth(mouth, u));
   const dimple = DIMPLE_DARK * bell(((s - 1.13) / 0.12) ** 2 + (v / (0.05 * unit)) ** 2);
   return strength * (dark + light) + dimple;

@@ -1,6 +1,6 @@
-import { abs, clamp, max, min, smoothstep } from './math.js';
+import { abs, bell, clamp, max, min, mix, smoothstep } from './math.js';
 import { alongMouth, fromMouth, inMouth, type MouthFrame } from './mouth-frame.js';
-import type { Patch, Photo, Rect } from './photo.js';
+import { brightness, type Patch, type Photo, type Rect } from './photo.js';
 
 /** The two skins around the mouth: their colours and how far inside each its pixels lie. */
 export interface SkinLayers {
@@ -61,12 +61,48 @@ export function cutSkin(photo: Photo, mouth: MouthFrame, rect: Rect): SkinLayers
       const soft = 1 + 0.9 * beyond;
       upperDistance[at] = (top - ease - v) / soft;
       lowerDistance[at] = (v - bottom - ease) / soft;
-      if (reach > 1.02) continue;
-      if (top - v < upperInset && v - top < band) sampleAlong(photo, mouth, u, top - upperInset, upper, at);
-      if (v - bottom < lowerInset && bottom - v < band) sampleAlong(photo, mouth, u, bottom + lowerInset, lower, at);
+      if (reach <= 1.02) {
+        if (top - v < upperInset && v - top < band) sampleAlong(photo, mouth, u, top - upperInset, upper, at);
+        if (v - bottom < lowerInset && bottom - v < band) sampleAlong(photo, mouth, u, bottom + lowerInset, lower, at);
+      }
+      if (mouth.open) {
+        lightenCorner(photo, mouth, u, top - v, -1, upper, at);
+        lightenCorner(photo, mouth, u, v - bottom, 1, lower, at);
+      }
     }
   }
   return { upper, lower, upperDistance, lowerDistance };
+}
+
+/**
+ * The corners of an open mouth are dark, and that dark reaches further out than the mesh says. Where the lips are brought
+ * together it would stay as a spot: it takes the colour of the skin beside it, with a faint seam.
+ *
+ * @param into how far into the lip's skin, pixels
+ * @param side -1 for the skin above, 1 for that below
+ */
+function lightenCorner(
+  photo: Photo,
+  mouth: MouthFrame,
+  u: number,
+  into: number,
+  side: -1 | 1,
+  patch: Patch,
+  at: number,
+): void {
+  const unit = mouth.unit;
+  const reach = abs(alongMouth(mouth, u));
+  const near = smoothstep(0.72, 0.88, reach) * smoothstep(1.5, 1.25, reach) * smoothstep(0.07, 0.04, abs(into) / unit);
+  if (near === 0) return;
+  const line = (mouth.upperInner(u) + mouth.lowerInner(u)) / 2;
+  const skin = photo.at(...fromMouth(mouth, u, line + side * 0.055 * unit));
+  const seam = 0.78 - 0.26 * bell((into / (0.022 * unit)) ** 2);
+  const colour = patch.rgb.subarray(at * 3, at * 3 + 3);
+  const light = max(brightness(colour), 1);
+  const wanted = seam * max(brightness(skin), 1);
+  // Its own hue is kept in part: lips end in the corner.
+  const share = near * smoothstep(0, 0.25, 1 - light / wanted);
+  for (let c = 0; c < 3; c++) colour[c] = mix(colour[c], mix(skin[c] * seam, (colour[c] / light) * wanted, 0.5), share);
 }
 
 function sampleAlong(photo: Photo, mouth: MouthFrame, u: number, v: number, patch: Patch, at: number): void {
