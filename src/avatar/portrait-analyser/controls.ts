@@ -84,6 +84,7 @@ interface MouthPoint {
   readonly gap: number;
   /** The upper lip's part of the gap, closing it. */
   readonly upperPart: number;
+  readonly behindGlass: boolean;
   /** 0 at the ears' depth, 1 at the lips'. */
   readonly forward: number;
 }
@@ -104,10 +105,11 @@ export function expressionFields(
   const scale = face.unit * gridUnitsPerPixel(grid);
   const lipDepth = canonical(face, POINT.lowerLipOuterMiddle)[2];
   const outline = new FaceOutline(face);
+  const behindGlass = eyes.some((eye) => eye.behindGlass);
   eachNode(grid, (x, y, node) => {
     const forward = clamp((face.earDepth - head.nodes[node * 3 + 2]) / (face.earDepth - lipDepth), 0, 1.15);
     const around = mouthReach(mouth, x, y) * outline.share(x, y);
-    const mouths = around > 0 ? mouthMotion(mouth, x, y, forward) : [];
+    const mouths = around > 0 ? mouthMotion(mouth, x, y, forward, behindGlass) : [];
     const brows = eyes.filter((eye) => nearEye(eye, x, y)).map((eye) => eyeMotion(eye, x, y));
     CONTROLS.forEach((control, k) => {
       const at = k * 4 * nodes + node;
@@ -139,7 +141,7 @@ function mouthReach(mouth: MouthFrame, x: number, y: number): number {
   );
 }
 
-function mouthMotion(mouth: MouthFrame, x: number, y: number, forward: number): [Motion, Motion] {
+function mouthMotion(mouth: MouthFrame, x: number, y: number, forward: number, behindGlass: boolean): [Motion, Motion] {
   const [u, v] = inMouth(mouth, x, y);
   const unit = mouth.unit;
   const s = alongMouth(mouth, u);
@@ -153,6 +155,7 @@ function mouthMotion(mouth: MouthFrame, x: number, y: number, forward: number): 
     gap: mouth.open && abs(s) < 1 ? max(0, lowerEdge - upperEdge) / unit : 0,
     upperPart: mouth.open && abs(s) < 1 ? upperPartOfGap(mouth, u) : 0,
     forward,
+    behindGlass,
   };
   const upper = upperMotion(mouth, {
     ...shared,
@@ -218,7 +221,12 @@ function cornerLift(mouth: MouthFrame, p: MouthPoint, near: (spread: number) => 
 
 /** A smile lifts the corners, and the middle of the lips hardly. */
 function smileLift(p: MouthPoint, near: (spread: number) => number): number {
-  return -(0.01 + 0.075 * min(p.reach, 1) ** 2) * near(2.6);
+  return -(0.01 + 0.075 * min(p.reach, 1) ** 2) * near(2.6) * underEyes(p);
+}
+
+/** A smile ends under the eyes: their opening must not leave the eyeballs behind, nor a rim bend. */
+function underEyes(p: MouthPoint): number {
+  return smoothstep(p.behindGlass ? -0.4 : -0.62, p.behindGlass ? -0.15 : -0.3, p.y);
 }
 
 /** A lip-thickness motion: grows through the lip and dies out in the skin behind it. */
@@ -248,7 +256,7 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     pucker: [gather(-0.43), 0.16 * v],
     funnel: [pull(-0.12, 1.5) + gather(-0.12), 0.28 * v * inner],
     stretch: [pull(0.24, 1.5), -0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
-    smile: [pull(0.26, 1.8), smileLift(p, near) - 0.2 * v],
+    smile: [pull(0.26, 1.8) * underEyes(p), smileLift(p, near) - 0.2 * v],
     upperUp: [0, 0],
     lowerDown: [0, LIP_LIFT * max(0, 1 - p.reach ** 2.2) * belowLip * underChin],
     press: [pull(0.03, 1.5), -0.42 * v],
@@ -270,7 +278,7 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
   const cornered = min(share, 0.36 + 0.5 * smoothstep(0, mouth.chin, p.y));
   const drop = mix(0.36 * min(p.reach, 1) ** 2.2 * lipwards, cornered, smoothstep(0.9, 1.15, p.reach));
   const v = throughLip(p);
-  const cheek = bell((p.reach * p.half - 0.36) ** 2 / 0.03 + (p.y + 0.42) ** 2 / 0.035);
+  const cheek = bell((p.reach * p.half - 0.36) ** 2 / 0.03 + (p.y + 0.4) ** 2 / 0.025);
   const overNose = smoothstep(mouth.noseBase - 0.1, min(-p.thickness, mouth.noseBase + 0.12), p.y);
   const close = mouth.open ? p.upperPart + closingOverlap(p.reach) : 0;
   return {
@@ -280,7 +288,7 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     pucker: [gather(-0.43), -0.2 * v],
     funnel: [pull(-0.12, 1.5) + gather(-0.12), -0.3 * v * inner],
     stretch: [pull(0.24, 1.5), 0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
-    smile: [pull(0.26, 1.8), smileLift(p, near) + 0.2 * v - 0.045 * cheek],
+    smile: [pull(0.26, 1.8) * underEyes(p), smileLift(p, near) + 0.2 * v - 0.045 * cheek * underEyes(p)],
     upperUp: [0, -LIP_LIFT * max(0, 1 - p.reach ** 2.5) * overNose],
     lowerDown: [0, 0],
     press: [pull(0.03, 1.5), 0.42 * v],
