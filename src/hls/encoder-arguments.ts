@@ -44,7 +44,7 @@ export interface EncoderArguments {
  */
 export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets): EncoderArguments {
   const { width, height, picture, fps, segmentFrames, soundRate } = format;
-  const kilobits = ceiling(picture);
+  const kilobits = videoKilobits(picture);
   // Raw streams say nothing about themselves, so probing only delays the start (0.85 s by default).
   const noProbing = ['-probesize', '32', '-analyzeduration', '0'];
   // A FLV tag carries its length, so a packet can be read as soon as it is written: no muxer waits for the next one.
@@ -94,12 +94,15 @@ export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets)
         url: `unix:${sockets.video}`,
       },
       {
-        options: ['-map', '1:a', '-c:a', 'aac', '-b:a', '96k', '-threads', '1', '-filter_threads', '1', ...flv],
+        options: ['-map', '1:a', '-c:a', 'aac', '-b:a', `${SOUND_KILOBITS}k`, '-threads', '1', '-filter_threads', '1', ...flv],
         url: `unix:${sockets.audio}`,
       },
     ],
   };
 }
+
+/** Bits a second of the sound, in thousands. */
+export const SOUND_KILOBITS = 96;
 
 const COLOURS = 'setparams=range=tv:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m';
 
@@ -111,7 +114,10 @@ function scaling({ width, height, picture }: EncoderFormat): string[] {
   return [`scale=${picture.width}:${picture.height}:flags=${flags}`];
 }
 
-/** The most bits a second that a picture may take, in thousands: 3000 at 512x512, by area. */
-function ceiling({ width, height }: PictureSize): number {
+/**
+ * The most bits a second that a picture may take, in thousands: 3000 at 512x512, by area. The encoder keeps to it over
+ * any second with another second's worth in hand (`-bufsize`).
+ */
+export function videoKilobits({ width, height }: PictureSize): number {
   return Math.max(1000, Math.round((3000 * width * height) / 512 ** 2));
 }
