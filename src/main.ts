@@ -57,6 +57,7 @@ async function main(): Promise<void> {
     maxSessions: config.maxSessions,
     maxQueuedSeconds: config.maxQueuedSeconds,
     idleMinutes: config.sessionIdleMinutes,
+    partMilliseconds: config.partMilliseconds,
     logger,
   });
   service = {

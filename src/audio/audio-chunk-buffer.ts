@@ -91,13 +91,16 @@ export class AudioChunkBuffer {
   }
 
   /**
-   * Takes the samples from a frame's start on back; the first `fadeSamples` of them stay and fade to silence.
-   * @param frame not behind the next window's start, nor more than `liveFrames` before it
+   * Takes back sound that was pushed, and windows with it.
+   * @param startFrame where the next window starts: not behind where it would have, nor more than `liveFrames` before it
+   * @param endFrame the samples from here on are taken back; not before `startFrame`
+   * @param fadeSamples the first of them stay and fade to silence
    */
-  rewind(frame: number, fadeSamples: number): void {
-    if (frame > this.#nextStartFrame) throw new RangeError(`Frame ${frame} has not been handed out yet.`);
-    this.#samples.takeBack(frame * SAMPLES_PER_FRAME, fadeSamples);
-    this.#nextStartFrame = frame;
+  rewind(startFrame: number, endFrame: number, fadeSamples: number): void {
+    if (startFrame > this.#nextStartFrame) throw new RangeError(`Frame ${startFrame} has not been handed out yet.`);
+    if (startFrame > endFrame) throw new RangeError(`Frame ${startFrame} lies behind ${endFrame}.`);
+    this.#samples.takeBack(endFrame * SAMPLES_PER_FRAME, fadeSamples);
+    this.#nextStartFrame = startFrame;
   }
 
   /** No more samples will come: the remaining windows can be handed out. Idempotent. */

@@ -20,6 +20,9 @@ export interface AvatarOptions extends MotionParameters {
   readonly crop: boolean;
 }
 
+/** Final frames that a window may go back over and make anew: 3 s. */
+export const MOST_REWOUND_FRAMES = 75;
+
 /** A stretch of 16 kHz mono speech, and where it lies on the session's timeline. */
 export interface MotionWindow {
   /** First frame of the window proper (behind the context): the one behind those that are final, or up to 75 before it. */

@@ -1,4 +1,4 @@
-import type { Motion, MotionParameters, MotionWindow } from './engine.js';
+import { MOST_REWOUND_FRAMES, type Motion, type MotionParameters, type MotionWindow } from './engine.js';
 import type { FlowOptions, FlowProblem } from './flow-sampler.js';
 import { normalNoise } from './noise.js';
 
@@ -10,8 +10,6 @@ export interface MotionSizes {
   readonly window: number | null;
 }
 
-/** Frames that can be generated again: 3 s. */
-export const MOST_REWOUND_FRAMES = 75;
 /** Frames over which motion that is generated again takes over from what it replaces. */
 const REWIND_BLEND_FRAMES = 3;
 

@@ -66,12 +66,17 @@ export const initSchema = z.object({
   seed: number(-2147483648, 4294967295, { whole: true }).default(42),
   nfe: number(5, 50, { whole: true }).default(10),
   cfg_scale: number(1, 5, { whole: false }).default(2),
-  chunk_duration: number(0.1, 10, { whole: false }).default(1),
+  chunk_duration: number(0.1, 10, { whole: false }).optional(),
   audio_sample_rate: number(8000, 192000, { whole: true }).default(24000),
   pose_style: vector(['pitch', 'yaw', 'roll'], 1).optional(),
   gaze_style: vector(['x', 'y'], 1).optional(),
   size: choice(256, 512, 720).optional(),
+  live: boolean(false),
+  record: boolean(false),
 });
+
+/** Fields of `POST …/chunked/interrupt`. */
+export const interruptSchema = z.object({ session_id: sessionIdSchema });
 
 /** Fields of `POST …/chunked/feed` besides the audio. */
 export const feedSchema = z.object({

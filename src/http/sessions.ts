@@ -2,11 +2,16 @@ import { type Request, Router, urlencoded } from 'express';
 import { AppError } from '../errors.js';
 import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
 import { untilGone } from './client-gone.js';
-import { feedSchema, initSchema, parseForm, unknownFields } from './form.js';
+import { feedSchema, initSchema, interruptSchema, parseForm, unknownFields } from './form.js';
 import { only } from './only.js';
-import { receiveAudio, receiveImage } from './uploads.js';
+import { sendEvents } from './session-events.js';
+import { receiveAudio, receiveImage, receiveNoFile } from './uploads.js';
 
-/** `init`, `feed`, `status` and `delete` of chunked sessions; `docs/api.md` is their contract. */
+/** Seconds of the inference window in a live session. */
+const LIVE_WINDOW_SECONDS = { default: 0.4, least: 0.2, most: 2 };
+const CHUNKED = '/api/audio-driven/chunked';
+
+/** `init`, `feed`, `interrupt`, `status`, `events` and `delete` of chunked sessions; `docs/api.md` is their contract. */
 export function sessionRoutes(registry: () => SessionRegistry): Router {
   const router = Router();
   // `feed` without a file may come as a plain form.
@@ -17,10 +22,12 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
     if (!request.file?.size) {
       throw new AppError('missing_file', 'image: a portrait is required, as PNG, JPEG or WebP of at most 20 MB.');
     }
+    const chunkDuration = windowSeconds(form);
     const wanted = {
       id: form.session_id,
       image: request.file.buffer,
-      chunkDuration: form.chunk_duration,
+      live: form.live ? { record: form.record } : undefined,
+      chunkDuration,
       audioSampleRate: form.audio_sample_rate,
       pictureSize: form.size,
       avatar: {
@@ -34,12 +41,17 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
     };
     const { session, warnings } = await registry().open(wanted, untilGone(response));
     const notes = [...warnings, ...unknownFields(initSchema, request.body)];
+    if (form.record && !form.live) notes.push('record: a session that is not live is kept whole anyway.');
     response.json({
       status: 'success',
       session_id: session.id,
       hls_url: `/hls/${session.id}/playlist.m3u8`,
       message: 'Session ready. Feed speech to /api/audio-driven/chunked/feed.',
-      chunk_duration: form.chunk_duration,
+      live: session.live,
+      multivariant_url: `/hls/${session.id}/multivariant.m3u8`,
+      ...(session.live && { stream_url: `${CHUNKED}/stream/${session.id}` }),
+      events_url: `${CHUNKED}/events/${session.id}`,
+      chunk_duration: chunkDuration,
       audio_sample_rate: form.audio_sample_rate,
       ...(notes.length > 0 && { warnings: notes }),
     });
@@ -71,13 +83,30 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
     });
   });
 
+  // The form has no file, but clients that know only multipart send it as one.
+  router.post('/interrupt', receiveNoFile, async (request, response) => {
+    const session = registry().get(parseForm(interruptSchema, request.body).session_id);
+    const { droppedSeconds } = await session.interrupt();
+    response.json({
+      status: 'success',
+      session_id: session.id,
+      dropped_seconds: droppedSeconds,
+      session_status: session.state,
+      message: droppedSeconds > 0 ? 'Interrupted.' : 'Nothing was waiting to be said.',
+    });
+  });
+
+  router.get('/events/:sessionId', (request, response) => sendEvents(registry().get(idOf(request)), request, response));
+
   router.get('/status/:sessionId', (request, response) => {
     const session = registry().get(idOf(request));
     response.json({
       session_id: session.id,
       status: session.state,
+      live: session.live,
       total_frames_generated: session.framesGenerated,
       buffer_samples: session.bufferedSamples,
+      queued_seconds: session.queuedSeconds,
       error: session.error,
       created_at: session.createdAt / 1000,
       uptime_seconds: (Date.now() - session.createdAt) / 1000,
@@ -90,10 +119,29 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
     response.json({ status: 'success', message: `Session ${id} and its stream are gone.` });
   });
 
-  router.all(['/init', '/feed'], only('POST'));
-  router.all('/status/:sessionId', only('GET, HEAD'));
+  router.all(['/init', '/feed', '/interrupt'], only('POST'));
+  router.all(['/status/:sessionId', '/events/:sessionId'], only('GET, HEAD'));
   router.all('/session/:sessionId', only('DELETE'));
   return router;
+}
+
+/** The inference window. A live one decides how soon speech is seen. */
+function windowSeconds({
+  live,
+  chunk_duration: given,
+}: {
+  live: boolean;
+  chunk_duration?: number | undefined;
+}): number {
+  if (!live) return given ?? 1;
+  const { default: usual, least, most } = LIVE_WINDOW_SECONDS;
+  if (given !== undefined && (given < least || given > most)) {
+    throw new AppError(
+      'invalid_parameter',
+      `chunk_duration: must be a number from ${least} to ${most} in a live session.`,
+    );
+  }
+  return given ?? usual;
 }
 
 /** The session id of the path. @throws AppError `invalid_parameter` */

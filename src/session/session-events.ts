@@ -31,12 +31,17 @@ export class SessionEvents {
     this.#fps = fps;
   }
 
+  /** Id of the newest event, 0 before the first. */
+  get lastId(): number {
+    return this.#count;
+  }
+
   /**
    * @param listener called with each event; must not throw
-   * @param afterId events behind this one that are still kept are told first
+   * @param afterId events behind this one that are still kept are told first; none unless given
    * @returns ends the subscription
    */
-  subscribe(listener: (event: SessionEvent) => void, afterId = this.#count): () => void {
+  subscribe(listener: (event: SessionEvent) => void, afterId = this.lastId): () => void {
     for (const event of this.#kept) if (event.id > afterId) listener(event);
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

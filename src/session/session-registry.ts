@@ -2,18 +2,22 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as newUuid } from 'uuid';
-import type { AvatarEngine, AvatarOptions } from '../avatar/engine.js';
+import { AudioChunkBuffer } from '../audio/audio-chunk-buffer.js';
+import { type Avatar, type AvatarEngine, type AvatarOptions, MOST_REWOUND_FRAMES } from '../avatar/engine.js';
 import { decodePortrait } from '../avatar/portrait.js';
 import { AppError } from '../errors.js';
 import { HlsStream } from '../hls/hls-stream.js';
 import type { Logger } from '../log.js';
 import { FedTalk } from './fed-talk.js';
+import { LiveTalk } from './live-talk.js';
 import { Session } from './session.js';
 import { SpeechInput } from './speech-input.js';
+import type { Talk } from './talk.js';
 
 /** One IDR frame, and so one segment, every second. */
 const SEGMENT_SECONDS = 1;
-const PART_SECONDS = 0.2;
+/** Segments of a live stream that its playlist lists. */
+const LIVE_WINDOW_SEGMENTS = 7;
 const LINGER_SECONDS = 3;
 
 export interface RegistryOptions {
@@ -22,6 +26,8 @@ export interface RegistryOptions {
   readonly maxSessions: number;
   readonly maxQueuedSeconds: number;
   readonly idleMinutes: number;
+  /** Length of a part, whole frames. */
+  readonly partMilliseconds: number;
   readonly logger: Logger;
 }
 
@@ -31,7 +37,9 @@ export interface NewSession {
   /** The portrait's file, as uploaded. */
   readonly image: Buffer;
   readonly avatar: AvatarOptions;
-  /** Inference window in seconds, 0.1..10. */
+  /** Frames come by the clock, and the stream is kept whole if `record`; undefined: they come by what is fed. */
+  readonly live: { readonly record: boolean } | undefined;
+  /** Inference window in seconds, 0.1..10; 0.2..2 where it is live. */
   readonly chunkDuration: number;
   /** Hz of headerless PCM. */
   readonly audioSampleRate: number;
@@ -118,8 +126,9 @@ export class SessionRegistry {
   }
 
   async #open(id: string, request: NewSession, signal: AbortSignal | undefined): Promise<OpenedSession> {
-    const { engine, hlsDirectory, maxQueuedSeconds } = this.#options;
-    const { fps, width, height, contextFrames, batchFrames } = engine.description;
+    const { engine, hlsDirectory, partMilliseconds } = this.#options;
+    const { fps, width, height } = engine.description;
+    const { live } = request;
     const logger = this.#options.logger.child({ session: id });
     const undo: (() => unknown)[] = [];
     try {
@@ -133,7 +142,8 @@ export class SessionRegistry {
         picture: scaled(width, height, request.pictureSize),
         fps,
         segmentFrames: fps * SEGMENT_SECONDS,
-        partFrames: Math.round(fps * PART_SECONDS),
+        partFrames: Math.round((fps * partMilliseconds) / 1000),
+        live: live && { windowSegments: LIVE_WINDOW_SEGMENTS, record: live.record },
         edition: randomBytes(4).toString('hex'),
         logger,
         onError: (error) => session?.fail(error),
@@ -142,10 +152,9 @@ export class SessionRegistry {
       // All this took a while.
       if (this.#draining) throw shuttingDown();
       signal?.throwIfAborted();
-      const input = new SpeechInput({ chunkDurationSeconds: request.chunkDuration, contextFrames });
-      const talk = new FedTalk({ avatar, input, stream, framesAhead: batchFrames, maxQueuedSeconds });
+      const talk = this.#talk(request, avatar, stream);
       const { audioSampleRate } = request;
-      session = new Session({ id, avatar, stream, talk, live: false, fps, audioSampleRate, logger });
+      session = new Session({ id, avatar, stream, talk, live: live !== undefined, fps, audioSampleRate, logger });
       if (session.over) {
         throw new AppError('not_ready', 'The inference worker of the new session died; try again shortly.', {
           retryAfterSeconds: 2,
@@ -158,6 +167,18 @@ export class SessionRegistry {
       for (const step of undo.reverse()) await step();
       throw error;
     }
+  }
+
+  #talk({ live, chunkDuration }: NewSession, avatar: Avatar, stream: HlsStream): Talk {
+    const { maxQueuedSeconds } = this.#options;
+    const { contextFrames, batchFrames } = this.#options.engine.description;
+    const windows = { chunkDurationSeconds: chunkDuration, contextFrames };
+    if (!live) {
+      const input = new SpeechInput(windows);
+      return new FedTalk({ avatar, input, stream, framesAhead: batchFrames, maxQueuedSeconds });
+    }
+    const liveWindows = new AudioChunkBuffer({ ...windows, liveFrames: MOST_REWOUND_FRAMES });
+    return new LiveTalk({ avatar, windows: liveWindows, stream, maxQueuedSeconds });
   }
 
   /** Ends a session and removes its files. @throws AppError `session_not_found` */

@@ -173,7 +173,7 @@ describe('AudioChunkBuffer of a live stream', () => {
     push(26);
     expect(drain(buffer)).toHaveLength(3);
     const position = 12 * SAMPLES_PER_FRAME;
-    buffer.rewind(12, 4);
+    buffer.rewind(12, 12, 4);
     expect(buffer.totalSamples).toBe(position + 4);
     buffer.push(new Float32Array(10 * SAMPLES_PER_FRAME - 4));
     const [window] = drain(buffer);
@@ -188,9 +188,10 @@ describe('AudioChunkBuffer of a live stream', () => {
     push(100);
     drain(buffer);
     expect(buffer.nextStartFrame).toBe(96);
-    expect(() => buffer.rewind(97, 4)).toThrow(RangeError);
-    expect(() => buffer.rewind(30, 4)).toThrow(RangeError);
-    expect(() => buffer.rewind(76, 4)).not.toThrow();
+    expect(() => buffer.rewind(97, 97, 4)).toThrow(RangeError);
+    expect(() => buffer.rewind(30, 30, 4)).toThrow(RangeError);
+    expect(() => buffer.rewind(76, 75, 4)).toThrow(RangeError);
+    expect(() => buffer.rewind(76, 78, 4)).not.toThrow();
   });
 
   test('a stream of hours holds a bounded memory', () => {

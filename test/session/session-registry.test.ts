@@ -101,6 +101,7 @@ beforeEach(async () => {
     maxSessions: 3,
     maxQueuedSeconds: 3,
     idleMinutes: 50,
+    partMilliseconds: 200,
     logger: createLogger('silent'),
   });
 });
@@ -112,7 +113,7 @@ afterEach(async () => {
 
 function wanted(id?: string): NewSession {
   const avatar = { crop: true, seed: 1, nfe: 5, cfgScale: 1 };
-  return { id, image, avatar, chunkDuration: 1, audioSampleRate: 16000, pictureSize: undefined };
+  return { id, image, avatar, live: undefined, chunkDuration: 1, audioSampleRate: 16000, pictureSize: undefined };
 }
 
 const open = async (id?: string): Promise<Session> => (await registry.open(wanted(id))).session;

@@ -68,6 +68,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     maxSessions: options.maxSessions ?? 8,
     maxQueuedSeconds: options.maxQueuedSeconds ?? 300,
     idleMinutes: options.idleMinutes ?? 50,
+    partMilliseconds: 200,
     logger,
   });
   const app = createApp({

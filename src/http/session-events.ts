@@ -1,0 +1,56 @@
+import type { Request, Response } from 'express';
+import type { Session } from '../session/session.js';
+import type { SessionEvent } from '../session/session-events.js';
+
+/** A comment so often tells proxies, and us, that the connection lives. */
+const HEARTBEAT_MILLISECONDS = 15_000;
+/** Bytes that may wait for a listener who does not read; then the connection is given up, and he may come back. */
+const MOST_WAITING_BYTES = 256 * 1024;
+
+/**
+ * What happens in a session, as server-sent events (HTML Living Standard, 9.2). Ends with the session; a listener who
+ * comes back with `Last-Event-ID` is told what he has missed, as far as it is kept.
+ */
+export function sendEvents(session: Session, request: Request, response: Response): void {
+  session.touch();
+  const last = Number(request.get('Last-Event-ID') || Number.NaN);
+  // Of a session that is over, all that is kept.
+  const after = Number.isInteger(last) ? last : session.over ? 0 : session.events.lastId;
+  if (session.over && after >= session.events.lastId) {
+    // 9.2.3: "Clients will reconnect if the connection is closed; a client can be told to stop reconnecting using the
+    // HTTP 204 No Content response code."
+    response.sendStatus(204);
+    return;
+  }
+  response.status(200).set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+  // nginx would keep events back until it has a page of them.
+  response.set('X-Accel-Buffering', 'no');
+  response.flushHeaders();
+  if (request.method === 'HEAD') {
+    response.end();
+    return;
+  }
+  const write = (text: string) => {
+    if (response.writableLength > MOST_WAITING_BYTES) response.destroy();
+    else response.write(text);
+  };
+  // What browsers wait before they come back, milliseconds.
+  write('retry: 1000\n\n');
+  const unsubscribe = session.events.subscribe((event) => {
+    write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(inSnakeCase(event))}\n\n`);
+    if (event.type === 'closed') response.end();
+  }, after);
+  const heartbeat = setInterval(() => {
+    session.touch();
+    write(': still here\n\n');
+  }, HEARTBEAT_MILLISECONDS);
+  response.once('close', () => {
+    clearInterval(heartbeat);
+    unsubscribe();
+  });
+  if (session.over) response.end();
+}
+
+function inSnakeCase({ type, at, frame, seconds, detail, droppedSeconds }: SessionEvent) {
+  return { type, at, frame, seconds, detail, dropped_seconds: droppedSeconds };
+}
