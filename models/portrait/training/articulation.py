@@ -38,7 +38,12 @@ _VOWEL_TARGETS = {
     "ɨ": (0.22, 0.30, 0.2, 0, 0, 0.55, 0.15, 0.25, 0.2),
 }
 _VOWEL_NAMES = ("jaw", "open", "width", "round", "protrude", "teeth", "upper_raise", "lower_drop", "stretch")
-_VOWEL_DOMINANCE = dict.fromkeys(_VOWEL_NAMES, 1.0) | dict(teeth=0.7, tongue_tip=0.4, tongue_back=0.4)
+# Vowels insist on their opening, or the consonants around a short one would shut it.
+_VOWEL_DOMINANCE = dict.fromkeys(_VOWEL_NAMES, 1.0) | dict(
+    jaw=1.5, open=2.2, upper_raise=1.5, lower_drop=1.8, teeth=0.7, tongue_tip=0.4, tongue_back=0.4
+)
+# A network that is unsure gives less than it was shown: the targets are wider open by 1 - (1 - x) ** WIDER.
+_WIDER = 1.6
 
 _LIPS_SHUT = dict(jaw=0.8, open=8, teeth=4, upper_raise=5, lower_drop=5, width=0.15, round=0.1, stretch=0.15)
 # (phones, targets, dominance, voiced phones)
@@ -46,25 +51,25 @@ _CONSONANTS = [
     ("pb", dict(jaw=0.10, open=0, lipclose=1, press=1), _LIPS_SHUT, "b"),
     ("m", dict(jaw=0.10, open=0, lipclose=1, nasal=1, press=0.3), _LIPS_SHUT, "m"),
     ("fv", dict(jaw=0.12, open=0.07, tuck=1, teeth=0.7, upper_raise=0.3, lower_drop=0),
-     dict(jaw=1.2, open=4, teeth=2, upper_raise=1.5, lower_drop=2.5, width=0.3, round=0.3), "v"),
+     dict(jaw=1.2, open=12, tuck=2.5, teeth=2, upper_raise=1.5, lower_drop=5, width=0.3, round=0.3), "v"),
     ("θð", dict(jaw=0.18, open=0.24, tongue_out=1, tongue_tip=1, teeth=0.6, upper_raise=0.15, lower_drop=0.25),
-     dict(jaw=0.8, open=1, teeth=1, tongue_tip=2, width=0.25, round=0.25), "ð"),
+     dict(jaw=1, open=1.5, teeth=1, tongue_tip=2, width=0.25, round=0.25), "ð"),
     ("td", dict(jaw=0.12, open=0.22, tongue_tip=0.8, teeth=0.6, lower_drop=0.2, upper_raise=0.1),
-     dict(jaw=0.8, open=0.6, teeth=0.5, tongue_tip=1.5, round=0.15, width=0.15), "d"),
+     dict(jaw=1, open=0.9, teeth=0.5, tongue_tip=1.5, round=0.15, width=0.15), "d"),
     ("n", dict(jaw=0.14, open=0.22, tongue_tip=0.8, teeth=0.5, lower_drop=0.2, nasal=1),
      dict(jaw=0.6, open=0.5, teeth=0.4, tongue_tip=1.5), "n"),
     ("l", dict(jaw=0.25, open=0.32, tongue_tip=1, teeth=0.4, lower_drop=0.3),
      dict(jaw=0.4, open=0.4, teeth=0.4, tongue_tip=2), "l"),
     ("sz", dict(jaw=0.06, open=0.16, teeth=1, width=0.22, stretch=0.3, lower_drop=0.2, upper_raise=0.2),
-     dict(jaw=2, open=1.6, teeth=2, width=0.4, round=0.4, stretch=0.4, lower_drop=0.8), "z"),
+     dict(jaw=2.5, open=2.6, teeth=2, width=0.4, round=0.4, stretch=0.4, lower_drop=0.8), "z"),
     ("ʃʒ", dict(jaw=0.08, open=0.22, teeth=0.8, round=0.5, protrude=0.9, width=-0.35, lower_drop=0.3,
                 upper_raise=0.35),
-     dict(jaw=2, open=1.5, teeth=1.5, width=1, round=1, protrude=1.8, upper_raise=1, lower_drop=0.8), "ʒ"),
+     dict(jaw=2.5, open=2.4, teeth=1.5, width=1, round=1, protrude=1.8, upper_raise=1, lower_drop=0.8), "ʒ"),
     ("ɹ", dict(jaw=0.2, open=0.24, round=0.45, protrude=0.45, width=-0.3, lower_drop=0.2),
      dict(jaw=0.5, open=0.7, width=0.6, round=0.6, protrude=0.7), "ɹ"),
     ("r", dict(jaw=0.22, open=0.28, tongue_tip=0.7, lower_drop=0.25), dict(jaw=0.4, open=0.4, tongue_tip=1), "r"),
     ("w", dict(jaw=0.12, open=0.10, round=1, protrude=0.8, width=-0.8),
-     dict(jaw=1, open=2, width=1.6, round=2, protrude=1.6, lower_drop=1, upper_raise=1), "w"),
+     dict(jaw=1.5, open=3.5, width=1.6, round=2, protrude=1.6, lower_drop=1, upper_raise=1), "w"),
     ("j", dict(jaw=0.16, open=0.25, width=0.45, stretch=0.5, teeth=0.6, lower_drop=0.25),
      dict(jaw=0.6, open=0.7, width=0.6, stretch=0.6, teeth=0.4), "j"),
     ("kg", dict(jaw=0.2, open=0.28, tongue_back=1, lower_drop=0.2), dict(jaw=0.35, open=0.35, tongue_back=1.5), "g"),
@@ -136,8 +141,9 @@ def _phone_target(phone, start, end, level, loud):
     if phone in _VOWEL_TARGETS:
         first, last = int(start * RATE), max(int(end * RATE), int(start * RATE) + 1)
         peak = level[first:last].max() if first < len(level) else -60.0
-        target[_OPENING] *= np.clip(1 + 0.03 * (peak - loud), 0.5, 1.15) * np.clip(
-            0.72 + (end - start) * 3, 0.75, 1.12
+        target[_OPENING] = 1 - (1 - target[_OPENING]) ** _WIDER
+        target[_OPENING] *= np.clip(1 + 0.025 * (peak - loud), 0.7, 1.12) * np.clip(
+            0.72 + (end - start) * 3, 0.8, 1.08
         )
     elif phone == PAUSE and end - start < 0.12:
         weight[:15] *= 0.35
@@ -172,6 +178,26 @@ def tracks(phones, wave, sample_rate):
             distance = np.maximum(np.abs(time - (start + end) / 2) - half, 0)
             result[:, _SHUT_CHANNELS] *= (1 - np.exp(-((distance / 0.035) ** 2)))[:, None]
     return _smooth(result)
+
+
+# Of a breath's opening; and how long before the sound the mouth begins to open and after it shuts, in seconds.
+_BREATH = dict(open=1.0, jaw=0.9, lower_drop=0.5, upper_raise=0.2)
+_BREATH_LEAD, _BREATH_RISE, _BREATH_FALL, _BREATH_TAIL = 0.08, 0.24, 0.14, 0.07
+
+
+def open_for_breath(tracks_, start, end, height):
+    """Open the mouth in `tracks_` [n, 18] (at RATE, in place) to `height` for air drawn in from `start` to `end` s.
+
+    It opens slowly, begins before the air is heard, and is shut again 70 ms after it.
+    """
+    first, last = start - _BREATH_LEAD, end + _BREATH_TAIL
+    time = np.arange(len(tracks_)) / RATE
+    rising = np.clip((time - first) / _BREATH_RISE, 0, 1)
+    falling = np.clip((last - time) / _BREATH_FALL, 0, 1)
+    shape = height * 0.25 * (1 - np.cos(np.pi * rising)) * (1 - np.cos(np.pi * falling))
+    for name, share in _BREATH.items():
+        column = tracks_[:, CHANNEL[name]]
+        np.maximum(column, share * shape, out=column)
 
 
 def _smooth(values, sigma=0.022):

@@ -59,28 +59,50 @@ def siren(random, count):
     return sum(np.sin(2 * np.pi * h * phase + 6 * random.rand()) / h**fall for h in range(1, random.randint(2, 9)))
 
 
-def breath(random, count):
-    """A breath, cough or rustle: noise through two or three dull resonances that swells and fades; unit peak level."""
+def rustle(random, count):
+    """A cough, knock or rustle: noise through one to three dull resonances, swelling and fading; at most unit variance."""
     wave = random.randn(count)
     wave = scipy.signal.lfilter([1], [1, -random.uniform(0, 0.85)], wave)
     total = 0.3 * wave
     for _ in range(random.randint(1, 4)):
-        centre, width = random.uniform(300, 5500), random.uniform(300, 1500)
-        radius = np.exp(-np.pi * width / SAMPLE_RATE)
-        poles = [1, -2 * radius * np.cos(2 * np.pi * centre / SAMPLE_RATE), radius**2]
-        total = total + _unit(scipy.signal.lfilter([1], poles, wave)) * random.rand()
-    peak = random.uniform(0.2, 0.8) * count
-    ramp = np.interp(np.arange(count), [0, peak, count], [0, 1, 0])
-    return _unit(total) * ramp ** random.uniform(0.5, 2)
+        total = total + _resonance(wave, random.uniform(300, 5500), random.uniform(300, 1500)) * random.rand()
+    return _swell(random, _unit(total), random.uniform(0.5, 2))
 
 
-def breaths(random, count):
-    """Breaths one after the other, with pauses; about unit variance."""
+def in_breath(random, count):
+    """Air drawn in through an open mouth: hiss through the tract of a neutral vowel; unit variance at most.
+
+    Unlike a rustle it has the three or four resonances of a mouth and little below 300 Hz.
+    """
+    wave = random.randn(count)
+    size = np.exp(random.uniform(-0.2, 0.2))
+    total = random.uniform(0.05, 0.3) * wave
+    for centre, width, share in ((650, 300, 0.4), (1550, 350, 1.0), (2650, 450, 0.8), (3900, 700, 0.5)):
+        centre = centre * size * np.exp(random.uniform(-0.12, 0.12))
+        total = total + _resonance(wave, centre, width * random.uniform(0.7, 1.6)) * share * random.uniform(0.3, 1.3)
+    numerator, denominator = scipy.signal.butter(2, 300 / (SAMPLE_RATE / 2), "high")
+    return _swell(random, _unit(scipy.signal.lfilter(numerator, denominator, total)), random.uniform(0.3, 1))
+
+
+def _resonance(wave, centre, width):
+    radius = np.exp(-np.pi * width / SAMPLE_RATE)
+    poles = [1, -2 * radius * np.cos(2 * np.pi * centre / SAMPLE_RATE), radius**2]
+    return _unit(scipy.signal.lfilter([1], poles, wave))
+
+
+def _swell(random, wave, steepness):
+    count = len(wave)
+    ramp = np.interp(np.arange(count), [0, random.uniform(0.2, 0.8) * count, count], [0, 1, 0])
+    return wave * ramp**steepness
+
+
+def rustles(random, count):
+    """Rustles one after the other, with pauses; about unit variance."""
     wave, place = np.zeros(count), 0
     while place < count:
-        length = min(int(random.uniform(0.15, 1.4) * SAMPLE_RATE), count - place)
+        length = min(int(random.uniform(0.05, 1.4) * SAMPLE_RATE), count - place)
         if length > 400:
-            wave[place : place + length] = breath(random, length) * random.uniform(0.3, 1.5)
+            wave[place : place + length] = rustle(random, length) * random.uniform(0.3, 1.5)
         place += length + int(random.uniform(0.05, 1.5) * SAMPLE_RATE)
     return wave
 

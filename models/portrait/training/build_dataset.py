@@ -17,8 +17,8 @@ import scipy.io.wavfile
 import scipy.signal
 import torch
 
-from articulation import RATE, tracks
-from augment import breath, breaths, music, noise, record, siren, through_codec
+from articulation import RATE, open_for_breath, tracks
+from augment import in_breath, music, noise, record, rustle, rustles, siren, through_codec
 from channels import ARTICULATIONS, FRAMES_PER_SECOND, SAMPLE_RATE, SAMPLES_PER_FRAME
 from encoder_network import LogMel
 from idle_motion import idle_tracks
@@ -30,7 +30,8 @@ CHUNK = CHUNK_SECONDS * SAMPLE_RATE
 CHUNK_FRAMES = CHUNK_SECONDS * FRAMES_PER_SECOND
 SAMPLES_PER_LABEL = SAMPLE_RATE // RATE
 CHANGED_VOICES = 0.85  # share of the utterances that another speaker repeats (voice_change.py)
-BREATHS = 0.3  # share of the longer gaps between utterances with a breath in them
+IN_BREATHS, RUSTLES = 0.5, 0.15  # shares of the longer gaps between utterances with one in them
+SHORTEST_BREATH = 0.28  # seconds
 
 
 def read_segments(path):
@@ -62,7 +63,7 @@ def phone_track(phones, count):
     """Index of the phone at every 5 ms label: u8 [count]."""
     track = np.full(count, PHONE_INDEX[PAUSE], np.uint8)
     for phone, start, end in phones:
-        track[int(start * RATE) : int(end * RATE)] = PHONE_INDEX[phone]
+        track[max(0, int(start * RATE)) : int(end * RATE)] = PHONE_INDEX[phone]
     return track
 
 
@@ -78,42 +79,58 @@ def prepare(random, path):
     # Silence around it, so that the mouth opens before the first sound and closes after the last.
     margin = random.uniform(0.08, 0.2)
     wave = np.pad(wave, int(margin * SAMPLE_RATE))
-    phones = [(PAUSE, 0.0, margin)] + [(phone, start + margin, end + margin) for phone, start, end in phones]
+    # The pauses reach beyond it: short ones would leave the mouth ajar.
+    phones = [(PAUSE, -0.3, margin)] + [(phone, start + margin, end + margin) for phone, start, end in phones]
     phones.append((PAUSE, phones[-1][2], len(wave) / SAMPLE_RATE + 0.3))
     labels = len(wave) // SAMPLES_PER_LABEL
     return wave[: labels * SAMPLES_PER_LABEL], tracks(phones, wave, SAMPLE_RATE)[:labels], phone_track(phones, labels)
 
 
+def filled_gap(random, seconds):
+    """A pause between two utterances: its wave, and the in-breath in it as (start, end) in seconds or None."""
+    wave = np.zeros(int(seconds * RATE) * SAMPLES_PER_LABEL, np.float32)
+    dice = random.rand()
+    if seconds < SHORTEST_BREATH or dice > IN_BREATHS + RUSTLES:
+        return wave, None
+    # A breath is drawn just before the next words.
+    end = len(wave) - int(random.uniform(0.0, 0.1) * SAMPLE_RATE) if dice < IN_BREATHS else len(wave)
+    longest = min(end, int(random.uniform(SHORTEST_BREATH, 1.0) * SAMPLE_RATE))
+    start = end - longest
+    kind, level = (in_breath, random.uniform(-34, -8)) if dice < IN_BREATHS else (rustle, random.uniform(-30, 0))
+    wave[start:end] = kind(random, longest) * 0.08 * 10 ** (level / 20)
+    return wave, (start / SAMPLE_RATE, end / SAMPLE_RATE) if dice < IN_BREATHS else None
+
+
 def speech_recording(random, paths):
     """30 s of clean speech with pauses and labels at RATE. `paths` is an endless iterator."""
     total = RECORDING_SECONDS * RATE
-    waves, mouths, phones, count = [], [], [], 0
+    waves, mouths, phones, breaths, count = [], [], [], [], 0
     while count < total:
-        gap = int(RATE * (random.uniform(0.0, 0.1) if random.rand() < 0.6 else random.uniform(0.1, 1.7)))
+        seconds = random.uniform(0.0, 0.1) if random.rand() < 0.6 else random.uniform(0.1, 1.7)
         prepared = prepare(random, next(paths))
         if prepared is None:
             continue
         wave, mouth, phone = prepared
-        pause = np.zeros(gap * SAMPLES_PER_LABEL, np.float32)
-        if gap > 0.2 * RATE and random.rand() < BREATHS:
-            pause = breath(random, len(pause)).astype(np.float32) * 0.08 * 10 ** (random.uniform(-30, 0) / 20)
+        pause, breath = filled_gap(random, seconds)
+        gap = len(pause) // SAMPLES_PER_LABEL
+        if breath:
+            breaths.append([count / RATE + moment for moment in breath])
         waves += [pause, wave * 10 ** (random.uniform(-5, 5) / 20)]
         mouths += [np.zeros((gap, ARTICULATIONS)), mouth]
         phones += [np.full(gap, PHONE_INDEX[PAUSE], np.uint8), phone]
         count += gap + len(mouth)
-    return (
-        np.concatenate(waves)[: total * SAMPLES_PER_LABEL],
-        np.concatenate(mouths)[:total],
-        np.concatenate(phones)[:total],
-    )
+    mouth = np.concatenate(mouths)[:total]
+    for start, end in breaths:
+        open_for_breath(mouth, start, end, random.uniform(0.3, 0.42))
+    return np.concatenate(waves)[: total * SAMPLES_PER_LABEL], mouth, np.concatenate(phones)[:total]
 
 
 def soundscape(random):
-    """30 s without speech: silence, music, noise, sirens or breaths at a common level."""
+    """30 s without speech: silence, music, noise, sirens or rustles at a common level."""
     count = RECORDING_SECONDS * SAMPLE_RATE
     pieces = []
     for _ in range(RECORDING_SECONDS // CHUNK_SECONDS):
-        kind = (np.zeros, music, noise, siren, breaths)[random.randint(5)]
+        kind = (np.zeros, music, noise, siren, rustles)[random.randint(5)]
         pieces.append(kind(CHUNK) if kind is np.zeros else kind(random, CHUNK) * 0.06)
     labels = count // SAMPLES_PER_LABEL
     return (

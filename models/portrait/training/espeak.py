@@ -1,6 +1,7 @@
 """espeak-ng through its C library, with the time of every phoneme."""
 
 import ctypes
+import os
 
 import numpy as np
 
@@ -38,6 +39,10 @@ class Espeak:
     def __init__(self):
         self._library = ctypes.CDLL("libespeak-ng.so.1")
         self.sample_rate = self._library.espeak_Initialize(RETRIEVAL_MODE, 400, None, PHONEME_EVENTS_IPA)
+        folder = ctypes.c_char_p()
+        self._library.espeak_Info.restype = ctypes.c_char_p
+        self._library.espeak_Info(ctypes.byref(folder))
+        self._folder = folder.value.decode()
         self._samples, self._events = [], []
         # The library keeps only the pointer, so the callback object must live as long as this one.
         self._callback = _CALLBACK(self._collect)
@@ -59,13 +64,16 @@ class Espeak:
     def say(self, text, voice, rate=170, pitch=50, pitch_range=50):
         """Speak `text`.
 
-        Returns (samples int16 at `sample_rate`, segments), segments = [(IPA or 'pau', end in seconds)...],
-        or None when the voice is unknown or nothing was spoken.
+        `voice` is a language with or without `+variant`. Returns (samples int16 at `sample_rate`, segments), segments =
+        [(IPA or 'pau', end in seconds)...], or None when nothing was spoken; ValueError when the voice is unknown.
         """
         self._samples.clear()
         self._events.clear()
+        variant = voice.partition("+")[2]
+        if variant and not os.path.isfile(f"{self._folder}/voices/!v/{variant}"):
+            raise ValueError(f"espeak-ng has no variant {variant!r} (names are those of the files in voices/!v)")
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
-            return None
+            raise ValueError(f"espeak-ng has no voice {voice!r}")
         for parameter, value in ((RATE, rate), (PITCH, pitch), (RANGE, pitch_range)):
             self._library.espeak_SetParameter(parameter, int(value), 0)
         data = text.encode("utf8")

@@ -2,8 +2,8 @@
 """Measure the two graphs, as they are shipped (--models) or as checkpoints, and print a table.
 
 - Held-out voices (never in training): correlation with the labels, amplitude, closures of p b m, tuck of f v.
-- Silence, noise, hum, tones, sirens, breaths, music: how far the mouth opens; a sung vowel: that it stays open.
-- Head, eyes: spread and smoothness (also at the seams of windows), blinks.
+- Silence, noise, hum, tones, sirens, rustles, music: how far the mouth opens; a sung vowel, a breath: that it opens.
+- Head, eyes: spread and smoothness (also at the seams of windows), blinks, how alike one seed moves to other words.
 - With --clips: correlation of opening and width with the lips of real clips (see lips.py), of each clip at its best lag
   within three frames and of all together at a fixed one.
 """
@@ -16,7 +16,7 @@ import scipy.signal
 import torch
 
 from articulation import tracks
-from augment import breaths, music, noise
+from augment import in_breath, music, noise, rustles
 from build_dataset import load_utterance, load_wave
 from channels import FRAMES_PER_SECOND, INDEX, SAMPLE_RATE
 from export_onnx import load_encoder, load_generator
@@ -139,11 +139,17 @@ def quiet(subject):
         "music": music(random, count) * 0.08,
         "siren": 0.15 * (np.sin(2 * np.pi * slide) + 0.4 * np.sin(4 * np.pi * slide)),
         "two-tone horn": 0.1 * sum(np.sin(2 * np.pi * h * horn * time) / h for h in (1, 2, 3, 4)),
-        "breaths": breaths(random, count) * 0.05,
+        "rustles": rustles(random, count) * 0.05,
     }  # fmt: skip
     for name, wave in sounds.items():
         opening = subject(wave.astype(np.float32))[:, OPEN]
         row(f"opening in {name}: mean, 95 %", f"{opening.mean():.3f}, {np.percentile(opening, 95):.3f}")
+    peaks = []
+    for level in (-30, -22, -14):
+        hiss = in_breath(random, int(0.6 * SAMPLE_RATE)) * 0.08 * 10 ** (level / 20)
+        opening = subject(np.pad(hiss, (SAMPLE_RATE, SAMPLE_RATE)).astype(np.float32))[:, OPEN]
+        peaks.append(f"{opening.max():.2f}")
+    row("opening in breaths 30, 22, 14 dB below speech: largest", ", ".join(peaks))
     for name, formants in (("a", (750, 1200, 2500)), ("o", (450, 800, 2500)), ("i", (300, 2300, 3000))):
         wave = np.pad(sung_vowel(formants, 3), (SAMPLE_RATE, SAMPLE_RATE))
         opening = subject(wave.astype(np.float32))[30:97, OPEN]
@@ -170,6 +176,11 @@ def liveliness(subject, wave):
             f"{np.concatenate([b[~seam] for b in bends]).std():.3f}",
         )
     row("shift x, y deviation (u)", f"{motion[:, INDEX['shift_x']].std():.4f}, {motion[:, INDEX['shift_y']].std():.4f}")
+    half = len(wave) // 2
+    first, second = subject(wave[:half]), subject(wave[half:])
+    count = min(len(first), len(second))
+    alike = [correlate(first[:count, INDEX[n]], second[:count, INDEX[n]]) for n in ("pitch", "yaw", "roll")]
+    row("one seed, other words: correlation of pitch, yaw, roll", ", ".join(f"{value:.2f}" for value in alike))
     gaps, peaks = [], []
     for one in motions:
         shut = one[:, INDEX["blink_left"]] > 0.5

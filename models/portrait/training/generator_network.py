@@ -19,6 +19,9 @@ READING_GAIN = dict(tuck=1.6)  # a squared error leaves the tuck of f and v, sho
 # Channels whose prediction is low-pass filtered in time (SMOOTHING are the taps).
 SMOOTHED = ("squint", "smile", "brow_up", "brow_down", "pitch", "yaw", "roll", "shift_x", "shift_y")
 SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+# Channels of the opening that are averaged over three frames where all three are open: from CALM_FROM on, in full above
+# CALM_ABOVE. A closure of one or two frames has a shut frame among its neighbours and is left as it is.
+CALMED, CALM_FROM, CALM_ABOVE = ("jaw", "open", "upper_raise", "lower_drop"), 0.12, 0.24
 # A few Euler steps hesitate over rare events: this gain on the predicted lids makes a begun blink complete itself.
 BLINK_GAIN = 1.15
 
@@ -26,8 +29,6 @@ BLINK_GAIN = 1.15
 def reading_of(head, features):
     """The encoder's articulation head as matrices for scaled tokens, and its mean over `features` [B, 160, T]."""
     scale = torch.tensor(TOKEN_SCALE[:ARTICULATIONS])
-    for name, gain in READING_GAIN.items():
-        scale[INDEX[name]] *= gain
     weight, bias = torch.zeros(FEATURES, TOKENS), torch.zeros(TOKENS)
     weight[:, :ARTICULATIONS] = head.weight.data[:, :, 0].T * scale
     bias[:ARTICULATIONS] = head.bias.data * scale
@@ -86,7 +87,8 @@ class MotionGenerator(nn.Module):
     - Of the mouth, READING_SHARE is what the encoder's articulation head reads straight from the features: the flow
       alone is sharper on synthetic voices and follows real speech less.
     - x1 is limited to the tokens' range: overshoot of guidance would open a shut mouth inside out.
-    - The slow channels of x1 are low-pass filtered over context and window (what they were taught is smoother).
+    - The slow channels of x1 are low-pass filtered over context and window (what they were taught is smoother), and
+      the opening within vowels over three frames.
     - pose, gaze and motion_ref are offsets o: the network works on x - t o with context prev - prev_o, and o is
       added to x1. motion_ref is the rest the motion is relative to (zeros in this pack).
     """
@@ -94,14 +96,19 @@ class MotionGenerator(nn.Module):
     def __init__(self, denoiser, reading):
         super().__init__()
         self.denoiser = denoiser
-        self.register_buffer("reading_weight", reading["weight"])
-        self.register_buffer("reading_bias", reading["bias"])
-        self.register_buffer("reading_mean", reading["mean"])
+        gain = torch.ones(TOKENS)
+        gain[[INDEX[name] for name in READING_GAIN]] = torch.tensor(list(READING_GAIN.values()))
+        self.register_buffer("reading_weight", reading["weight"] * gain)
+        self.register_buffer("reading_bias", reading["bias"] * gain)
+        self.register_buffer("reading_mean", reading["mean"] * gain)
         low, high = limits()
         scale = torch.tensor(TOKEN_SCALE)
         self.register_buffer("low", torch.tensor(low) * scale)
         self.register_buffer("high", torch.tensor(high) * scale)
         self.register_buffer("guided", (torch.arange(TOKENS) < ARTICULATIONS).float())
+        calmed = torch.zeros(TOKENS)
+        calmed[[INDEX[name] for name in CALMED]] = 1.0
+        self.register_buffer("calmed", calmed)
         half = len(SMOOTHING) // 2
         kernel = torch.zeros(TOKENS, 1, len(SMOOTHING))
         kernel[:, 0, half] = 1.0
@@ -136,6 +143,7 @@ class MotionGenerator(nn.Module):
         clean = clean + READING_SHARE * (self.read(audio, prev_audio, guidance) - clean) * self.guided
         clean = self.smooth(inner_prev, clean)
         clean = torch.maximum(torch.minimum(clean, self.high), self.low)
+        clean = self.calm(inner_prev, clean)
         return (clean + offset - x) / torch.clamp(1 - t, min=0.005)
 
     def read(self, audio, prev_audio, guidance):
@@ -151,3 +159,11 @@ class MotionGenerator(nn.Module):
         half = len(SMOOTHING) // 2
         padded = torch.cat([before[:, CONTEXT_FRAMES - half :], clean] + [clean[:, -1:]] * half, 1)
         return F.conv1d(padded.transpose(1, 2), self.kernel, groups=TOKENS).transpose(1, 2)
+
+    def calm(self, before, clean):
+        """Average the opening of `clean` [B, W, 31] over three frames where the mouth is open in all of them."""
+        padded = torch.cat([before[:, -1:], clean, clean[:, -1:]], 1)
+        opening = padded[:, :, INDEX["open"] : INDEX["open"] + 1] / TOKEN_SCALE[INDEX["open"]].item()
+        least = torch.minimum(torch.minimum(opening[:, :-2], opening[:, 1:-1]), opening[:, 2:])
+        share = ((least - CALM_FROM) / (CALM_ABOVE - CALM_FROM)).clamp(0, 1) * self.calmed
+        return clean + share * ((padded[:, :-2] + clean + padded[:, 2:]) / 3 - clean)

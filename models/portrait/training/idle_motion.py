@@ -1,7 +1,9 @@
 """Procedural motion of everything but the mouth: head, brows, eyes and blinks, tied to the loudness of the speech.
 
 The head wanders like a critically damped spring pushed by noise (an AR(2) process), so that ten frames of context
-tell where it is and where it goes. Accents (prominent loudness peaks) bring nods and raised brows, pauses bring blinks.
+tell where it is and where it goes. The voice shapes this: loud syllables turn the head further from rest, pauses let it
+come back, and it nods with the rise and fall of each phrase, so that other words make another path. Accents (prominent
+loudness peaks) bring larger nods and raised brows, pauses bring blinks.
 All values are physical (radians, units of the outer-eye distance); see channels.py.
 """
 
@@ -21,6 +23,9 @@ _WANDER = {
     "smile": (0.07, 1.6),
     "squint": (0.05, 1.2),
 }
+_SWING = ("yaw", "roll", "shift_x")  # what swings out with the voice
+_LEAST_SWING = 0.5  # share of the wandering that is left in pauses
+_PHRASE_NOD = np.radians(2.2)  # pitch from the softest to the loudest of a phrase
 _BLINK = np.array([0.4, 0.9, 1.0, 0.55, 0.15])  # closing, shut, opening; one value a frame
 _LID_SINK = 0.06  # how far the lids sink until the next blink; the context frames read the time since the last from it
 _SHORTEST_BLINK_GAP, _LONGEST_BLINK_GAP = 1.4, 4.2  # seconds
@@ -40,6 +45,11 @@ def wander(random, count, seconds, activity):
     # Both poles at `decay`; the gain gives unit variance for constant activity 1.
     variance = (1 + decay**2) / (1 - decay**2) ** 3
     return scipy.signal.lfilter([1.0], [1, -2 * decay, decay**2], push)[warm:] / np.sqrt(variance)
+
+
+def emphasis(level, frames):
+    """How loud it is, 0 (pause) .. 1 (loudest), over about `frames` frames: float [count]."""
+    return np.clip((scipy.ndimage.gaussian_filter1d(level, frames) - np.percentile(level, 95) + 22) / 20, 0, 1)
 
 
 def accents(level):
@@ -98,6 +108,12 @@ def idle_tracks(random, wave):
     track = {name: np.zeros(count) for name in IDLE}
     for name, (deviation, seconds) in _WANDER.items():
         track[name] = deviation * wander(random, count, seconds, activity)
+    swing = _LEAST_SWING + 1.3 * (1 - _LEAST_SWING) * emphasis(level, 6)
+    for name in _SWING:
+        track[name] *= swing
+    phrase = emphasis(level, 3)
+    track["pitch"] += _PHRASE_NOD * (phrase - scipy.ndimage.gaussian_filter1d(phrase, 20))
+    track["shift_y"] += 0.006 * (phrase - scipy.ndimage.gaussian_filter1d(phrase, 20))
     for frame in accents(level):
         if random.uniform() < 0.55:
             bump(track["pitch"], frame, 5, 9, np.radians(random.uniform(1.0, 3.0)))

@@ -16,14 +16,14 @@ from channels import ARTICULATIONS, INDEX
 from encoder_network import MELS, EncoderTraining
 
 BATCH, CROP = 15, 100  # pieces a step, frames a piece: many short ones teach more a second than few long ones
-PEAK_RATE = 2e-3
+PEAK_RATE, WARM_UP = 2e-3, 200  # learning rate, steps until it is reached
 # What is seen counts more than what is only read by the generator.
 CHANNEL_WEIGHTS = dict(
-    open=3, width=3, jaw=2, lipclose=1.5, round=1.5, speech=0.5, voiced=0.3, nasal=0.2, tongue_back=0.4, press=0.4
-)
+    open=3, width=3, jaw=2, lipclose=1.5, tuck=1.5, round=1.5,
+    speech=0.5, voiced=0.3, nasal=0.2, tongue_back=0.4, press=0.4,
+)  # fmt: skip
 CLOSURE_CHANNELS = [INDEX[name] for name in ("lipclose", "tuck", "open", "lower_drop")]
 CLOSURE_WEIGHT = 4.0  # a plain squared error erases the short closures of p b m f v
-HEADS_FIRST = 150  # steps with --start in which the heads alone learn, so that they do not spoil the trunk
 EDGE = (4, 5)  # frames at the chunk's ends whose context is cut off: they count a quarter
 PHONE_WEIGHT = 0.08
 
@@ -74,6 +74,12 @@ def articulation_loss(predicted, target, channel_weights):
     return (weights * error**2).mean() + 1.5 * (weights[:, :, 1:] * change**2).mean()
 
 
+def learning_rate(step, steps):
+    """Warm-up, then half a cosine down to a hundredth."""
+    fall = 0.5 * (1 + np.cos(np.pi * step / steps))
+    return PEAK_RATE * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * fall)
+
+
 def report(model, mel, tokens, phones):
     """Correlation of the main channels and phone accuracy on validation chunks, as a line of text."""
     model.eval()
@@ -90,9 +96,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="path prefix of build_dataset.py's arrays")
     parser.add_argument("--output", required=True, help="checkpoint to write (.pt)")
-    parser.add_argument("--start", help="checkpoint to continue from")
     parser.add_argument("--steps", type=int, default=8000)
-    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
+    parser.add_argument("--float32", action="store_true", help="no bfloat16: slower on processors that multiply it")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -114,26 +119,22 @@ def main():
     # The chunks are in recording order; whole recordings at the end are for validation.
     training, validation = np.arange(len(mels) - 50), np.arange(len(mels) - 50, len(mels))
     model = EncoderTraining()
-    if options.start:
-        # A checkpoint of continue_graphs.py has no heads.
-        model.load_state_dict(torch.load(options.start)["model"], strict=False)
     average = EncoderTraining()
     average.load_state_dict(model.state_dict())
     channel_weights = torch.ones(ARTICULATIONS)
     for name, weight in CHANNEL_WEIGHTS.items():
         channel_weights[INDEX[name]] = weight
     channel_weights = channel_weights[None, :, None]
-    optimizer = torch.optim.AdamW(model.parameters(), PEAK_RATE, weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2)
     started, running = time.time(), None
     for step in range(options.steps):
-        progress = step / options.steps
         for group in optimizer.param_groups:
-            group["lr"] = options.rate * min(1, (step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
+            group["lr"] = learning_rate(step, options.steps)
         mel, target, phone = batch_of(random.choice(training, BATCH, False), CROP)
-        model.trunk.requires_grad_(not options.start or step >= HEADS_FIRST)
-        predicted, logits = model(degrade(random, mel))
-        loss = articulation_loss(predicted, target, channel_weights)
-        loss = loss + PHONE_WEIGHT * F.cross_entropy(logits, phone, label_smoothing=0.05)
+        with torch.autocast("cpu", torch.bfloat16, enabled=not options.float32):
+            predicted, logits = model(degrade(random, mel))
+        loss = articulation_loss(predicted.float(), target, channel_weights)
+        loss = loss + PHONE_WEIGHT * F.cross_entropy(logits.float(), phone, label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

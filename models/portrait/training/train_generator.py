@@ -18,10 +18,9 @@ from channels import ARTICULATIONS, CONTEXT_FRAMES, FRAMES_PER_SECOND, INDEX, TO
 from encoder_network import EncoderTraining
 from generator_network import Denoiser, reading_of
 from idle_motion import blinks
-from train_encoder import degrade
+from train_encoder import degrade, learning_rate
 
 CHUNKS, WINDOWS_PER_CHUNK = 12, 8
-PEAK_RATE = 2e-3
 # A few Euler steps shrink the quiet channels and guidance 2 exaggerates the lips' shape: the targets make up for it.
 TARGET_GAIN = dict(
     width=0.88,
@@ -143,9 +142,8 @@ def main():
     parser.add_argument("--dataset", required=True, help="path prefix of build_dataset.py's arrays")
     parser.add_argument("--encoder", required=True, help="checkpoint of train_encoder.py")
     parser.add_argument("--output", required=True, help="checkpoint to write (.pt)")
-    parser.add_argument("--start", help="checkpoint to continue from")
     parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
+    parser.add_argument("--float32", action="store_true", help="no bfloat16: slower on processors that multiply it")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -161,32 +159,32 @@ def main():
         sample = trunk(torch.tensor(mels[:100].astype(np.float32)))
         model.feature_scale.copy_(1 / (sample.pow(2).mean((0, 2)).sqrt() + 0.05))
     reading = reading_of(encoder.articulation, sample)
-    started_from = torch.load(options.start)["model"] if options.start else {}
-    model.load_state_dict(model.state_dict() | started_from)
-    if "straight.weight" not in started_from:
-        with torch.no_grad():
-            model.hand_on_articulation(encoder.articulation, 0.5)
+    with torch.no_grad():
+        model.hand_on_articulation(encoder.articulation, 0.5)
     average.load_state_dict(model.state_dict())
     weights, noise = channel_weights(tokens), context_noise()
-    optimizer = torch.optim.AdamW(model.parameters(), PEAK_RATE, weight_decay=1e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-3)
     started, running = time.time(), None
     for step in range(options.steps):
-        progress = step / options.steps
         for group in optimizer.param_groups:
-            group["lr"] = options.rate * min(1, (step + 1) / 60) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * progress)))
+            group["lr"] = learning_rate(step, options.steps)
         picked = np.sort(random.choice(len(mels), CHUNKS, False))
         length = USUAL_WINDOW if random.rand() < 0.5 else random.randint(3, LONGEST_WINDOW + 1)
         frames = random.randint(CONTEXT_FRAMES + length + 20, 151)
         with torch.no_grad():
             mel = torch.tensor(mels[picked].astype(np.float32))[:, :, : 4 * frames]
-            features = trunk(degrade(random, mel)).transpose(1, 2)
+            with torch.autocast("cpu", torch.bfloat16, enabled=not options.float32):
+                features = trunk(degrade(random, mel))
+            features = features.float().transpose(1, 2)
         target = target_of(random, tokens[picked])[:, :frames]
         features, target = windows_of(random, features, target, length)
         audio, prev_x, prev_audio, x1 = drop_conditions(random, features, target, noise)
         t = torch.rand(len(x1)) * 0.97
         mix = t[:, None, None]
-        predicted = model((1 - mix) * torch.randn_like(x1) + mix * x1, t, audio, prev_x, prev_audio)
-        loss = flow_loss(predicted, x1, t, weights)
+        x = (1 - mix) * torch.randn_like(x1) + mix * x1
+        with torch.autocast("cpu", torch.bfloat16, enabled=not options.float32):
+            predicted = model(x, t, audio, prev_x, prev_audio)
+        loss = flow_loss(predicted.float(), x1, t, weights)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -111,8 +111,8 @@ def held_vowel(random, phones):
 
 def change_voice(random, wave, phones):
     """Another speaker says the same: (wave, phones [(phone, start, end)...])."""
-    pitch = np.exp(random.uniform(-0.28, 0.28))
-    formants = np.exp(random.uniform(-0.19, 0.19))
+    pitch = np.exp(random.uniform(-0.33, 0.33))
+    formants = np.exp(random.uniform(-0.21, 0.21))
     tempo = np.exp(random.uniform(-0.3, 0.26))
     breath = random.uniform(0.2, 1.0) if random.uniform() < 0.3 else 0.0
     hold = held_vowel(random, phones)
