@@ -1,11 +1,12 @@
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
+import type { DeliveryDirectives } from './blocking-reload.js';
 import { Download } from './download.js';
 import { Encoder } from './encoder.js';
 import type { PictureSize } from './encoder-arguments.js';
-import { Packager, type Segment } from './packager.js';
-import { type ListedSegment, mediaPlaylist } from './playlist.js';
-import { INIT_NAME, SegmentStore, segmentName } from './segment-store.js';
+import { Packager } from './packager.js';
+import { type MediaFile, PublishedStream } from './published-stream.js';
+import { SegmentStore } from './segment-store.js';
 
 /** Sound samples a second, mono, of every stream. */
 export const STREAM_SOUND_RATE = 48_000;
@@ -46,47 +47,38 @@ export interface HlsStreamOptions {
   readonly onError?: (error: AppError) => void;
 }
 
-/** Something that a playlist names: on disk, or still in memory. */
-export type MediaFile = { readonly path: string } | { readonly bytes: Uint8Array };
-
-/** What a player asks of a playlist by its query (RFC 8216bis 6.2.5). A number that could not be read is NaN. */
-export interface DeliveryDirectives {
-  /** `_HLS_msn`: the answer is to have this segment, or a part of it. */
-  readonly msn?: number;
-  /** `_HLS_part`: index of that part. */
-  readonly part?: number;
-  /** `_HLS_skip`: older segments may be left out. */
-  readonly skip?: boolean;
-}
+export type { DeliveryDirectives } from './blocking-reload.js';
+export type { MediaFile } from './published-stream.js';
 
 /** One talk as an HLS stream: frames and sound in, playlist and media files out. */
 export class HlsStream {
   readonly #options: HlsStreamOptions;
   readonly #store: SegmentStore;
   readonly #packager: Packager;
+  readonly #published: PublishedStream;
   readonly #download: Download;
   #encoder!: Encoder;
-  readonly #segments: ListedSegment[] = [];
-  #startedAt = Date.now();
   #finished = false;
   #finishing: Promise<void> | undefined;
   #failure: AppError | undefined;
   #closing: Promise<void> | undefined;
-  /** Wakes those who wait for the first segment. */
-  readonly #waiters = new Set<() => void>();
 
   private constructor(options: HlsStreamOptions, store: SegmentStore) {
-    const { fps, segmentFrames } = options;
+    const { fps, segmentFrames, partFrames, live, edition, waitSeconds = 15 } = options;
+    const picture = pictureOf(options);
     this.#options = options;
     this.#store = store;
     this.#download = new Download(store.path(DOWNLOAD_NAME));
+    this.#published = new PublishedStream({
+      ...{ fps, segmentFrames, partFrames, picture, live, edition, waitSeconds, store },
+      onStoringFailed: (cause) => this.#storingFailed(cause),
+    });
     this.#packager = new Packager({
-      ...pictureOf(options),
-      ...{ fps, segmentFrames, soundRate: STREAM_SOUND_RATE },
-      // One part a segment. Low-Latency HLS lists shorter ones.
-      partFrames: segmentFrames,
-      onInit: (bytes) => void this.#store.write(INIT_NAME, [bytes]).catch((error) => this.#storingFailed(error)),
-      onSegment: (segment) => this.#publish(segment),
+      ...picture,
+      ...{ fps, segmentFrames, partFrames, soundRate: STREAM_SOUND_RATE },
+      onInit: (bytes, formats) => this.#published.addInit(bytes, formats),
+      onPart: (part) => this.#published.addPart(part),
+      onSegment: (segment) => this.#published.addSegment(segment),
     });
   }
 
@@ -123,9 +115,9 @@ export class HlsStream {
     return this.#encoder.framesWritten;
   }
 
-  /** Segments in the playlist. */
+  /** Whole segments so far. */
   get segments(): number {
-    return this.#segments.length;
+    return this.#published.segments;
   }
 
   /** The encoder's process id while it runs. */
@@ -149,7 +141,7 @@ export class HlsStream {
   writeFrames(i420: Uint8Array, count: number): void {
     const { width, height } = this.#options;
     if (i420.byteLength !== (count * width * height * 3) / 2) throw new RangeError(`Not ${count} frames.`);
-    if (this.framesWritten === 0) this.#startedAt = Date.now();
+    if (this.framesWritten === 0) this.#published.startedAt = Date.now();
     this.#encoder.writeFrames(i420);
   }
 
@@ -174,48 +166,45 @@ export class HlsStream {
   }
 
   /**
-   * The media playlist as it is now. Waits for the first whole segment: a playlist without any makes players give up.
+   * The media playlist as soon as it is what was asked for; without directives as it is now. Waits for the first whole
+   * segment: a playlist without any makes players give up. Directives are for live streams and ignored by others.
    *
    * @param signal frees the waiter when the client leaves; then rejects with the signal's reason.
-   * @throws AppError `not_ready` when there is no segment within the time, `session_not_found` when the stream is closed,
-   *   `not_found` when the talk ended without a segment.
+   * @throws AppError `not_ready` when it is not there within the time, or too many wait; `invalid_parameter` for directives
+   *   that no playlist will answer; `session_not_found` when the stream is closed, `not_found` when the talk ended without
+   *   a segment.
    */
-  async playlist(_directives: DeliveryDirectives = {}, signal?: AbortSignal): Promise<string> {
-    if (!this.#hasAnswer()) await this.#wait(signal);
-    if (this.#closing) throw new AppError('session_not_found', 'This session is closed.');
-    if (this.#segments.length === 0) this.#explainEmptiness();
-    return mediaPlaylist({
-      fps: this.#options.fps,
-      segmentFrames: this.#options.segmentFrames,
-      startedAt: this.#startedAt,
-      initUri: this.#uri(INIT_NAME),
-      segments: this.#segments,
-      ended: this.#finished || this.#failure !== undefined,
-    });
+  playlist(directives: DeliveryDirectives = {}, signal?: AbortSignal): Promise<string> {
+    return this.#published.playlist(directives, signal);
   }
 
-  /** The multivariant playlist. Waits as `playlist` does. @throws AppError as `playlist` does */
-  async multivariantPlaylist(signal?: AbortSignal): Promise<string> {
-    await this.playlist({}, signal);
-    return '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=3500000\nplaylist.m3u8\n';
+  /**
+   * The multivariant playlist: one variant, the media playlist. Waits for the first whole segment.
+   * @throws AppError as `playlist` does
+   */
+  multivariantPlaylist(signal?: AbortSignal): Promise<string> {
+    return this.#published.multivariantPlaylist(signal);
   }
 
-  /** Absolute path or bytes of an init segment, a segment or a part; undefined for every other name. */
-  async media(name: string, _signal?: AbortSignal): Promise<MediaFile | undefined> {
-    return this.#store.has(name) ? { path: this.#store.path(name) } : undefined;
+  /**
+   * What a playlist names: an init segment, a segment or a part, on disk or in memory. The part that is hinted at comes when
+   * it is whole. undefined for every other name, and for what has been removed.
+   * @param signal as for `playlist`.
+   * @throws AppError `not_ready` when the hinted part does not come in time.
+   */
+  media(name: string, signal?: AbortSignal): Promise<MediaFile | undefined> {
+    return this.#published.media(name, signal);
   }
 
   /**
    * The finished talk as one MP4 file.
    * @returns its absolute path.
-   * @throws AppError `not_finished` before the end, `internal` when it cannot be made or nothing was said.
+   * @throws AppError `not_finished` before the end, `not_found` when nothing was said or the live talk was not recorded,
+   *   `internal` when it cannot be made.
    */
   async download(): Promise<string> {
     if (!this.#finished) throw new AppError('not_finished', 'The talk is not finished yet.');
-    if (this.#segments.length === 0) this.#explainEmptiness();
-    return this.#download.file(
-      [INIT_NAME, ...this.#segments.map(({ number }) => segmentName(number))].map((name) => this.#store.path(name)),
-    );
+    return this.#download.file(this.#published.allFiles());
   }
 
   /** Stops everything and wakes every waiter. Idempotent; resolves when no process and, if asked, no file is left. */
@@ -235,38 +224,15 @@ export class HlsStream {
     }
     this.#assertAlive();
     this.#finished = true;
-    this.#wake();
+    this.#published.end();
     await this.#encoder.close();
   }
 
   async #close(removeFiles: boolean): Promise<void> {
-    // After this function's first await, `#closing` is set; waiters look at it when they run.
-    this.#wake();
+    this.#published.close();
     await Promise.all([this.#encoder.close(), this.#download.close()]);
     if (removeFiles) await this.#store.remove();
     else await this.#store.flushed().catch(() => {});
-  }
-
-  #publish({ number, firstFrame, frames, parts }: Segment): void {
-    const name = segmentName(number);
-    this.#store
-      .write(
-        name,
-        parts.map(({ bytes }) => bytes),
-      )
-      .then(
-        () => {
-          // RFC 8216bis 6.2.1: a segment is listed only when it can be had, and never changes afterwards.
-          this.#segments.push({ number, uri: this.#uri(name), firstFrame, frames });
-          this.#wake();
-        },
-        (error) => this.#storingFailed(error),
-      );
-  }
-
-  #uri(name: string): string {
-    const { edition } = this.#options;
-    return edition === undefined ? name : `${name}?e=${edition}`;
   }
 
   #storingFailed(cause: unknown): void {
@@ -278,41 +244,11 @@ export class HlsStream {
   #fail(error: AppError): void {
     if (this.#failure || this.#closing) return;
     this.#failure = error;
-    this.#wake();
+    // What is listed in parts is listed as a segment, so that it can be seen to the end.
+    this.#packager.cutSegment();
+    this.#published.end(error);
     this.#encoder.close().catch((err) => this.#options.logger.warn({ err }, 'encoder not closed cleanly'));
     this.#options.onError?.(error);
-  }
-
-  /** A playlist without a segment would make players give up for good. @throws AppError always */
-  #explainEmptiness(): never {
-    if (this.#failure)
-      throw new AppError('not_found', `The talk ended before its first segment: ${this.#failure.message}`);
-    if (this.#finished) throw new AppError('not_found', 'Nothing was said in this talk.');
-    throw new AppError('not_ready', 'The first segment is not ready yet.', { retryAfterSeconds: 1 });
-  }
-
-  #hasAnswer(): boolean {
-    return this.#segments.length > 0 || this.#finished || this.#failure !== undefined || this.#closing !== undefined;
-  }
-
-  async #wait(signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    await new Promise<void>((resolve, reject) => {
-      const done = () => {
-        this.#waiters.delete(done);
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', done);
-        if (signal?.aborted) reject(signal.reason);
-        else resolve();
-      };
-      const timer = setTimeout(done, (this.#options.waitSeconds ?? 15) * 1000);
-      this.#waiters.add(done);
-      signal?.addEventListener('abort', done);
-    });
-  }
-
-  #wake(): void {
-    for (const wake of [...this.#waiters]) wake();
   }
 
   /** A failed stream closes its encoder: what failed first is what callers are told. */

@@ -1,6 +1,6 @@
 import type { FlvPacket } from './flv.js';
 import { fragment, type VideoSample } from './fragment.js';
-import { initSegment } from './init-segment.js';
+import { initSegment, type TrackFormats } from './init-segment.js';
 
 /** Samples of sound in one AAC packet. */
 const SOUND_PACKET_SAMPLES = 1024;
@@ -10,6 +10,8 @@ const FRAME_TICKS = 512;
 
 /** One fragment (`moof` and `mdat`): the smallest thing that can be sent. */
 export interface Part {
+  /** Counts the parts of a talk from 1, across segments and restarts. */
+  readonly number: number;
   /** Number of its segment, from 1, and its own place there, from 0. */
   readonly segment: number;
   readonly index: number;
@@ -18,6 +20,8 @@ export interface Part {
   readonly frames: number;
   /** True when it begins with an IDR picture. */
   readonly independent: boolean;
+  /** True in the first segment after a restart of the encoder. */
+  readonly discontinuity: boolean;
   readonly bytes: Uint8Array;
 }
 
@@ -27,6 +31,8 @@ export interface Segment {
   readonly number: number;
   readonly firstFrame: number;
   readonly frames: number;
+  /** True for the first segment after a restart of the encoder: its init segment and its sound begin anew. */
+  readonly discontinuity: boolean;
   readonly parts: readonly Part[];
 }
 
@@ -40,8 +46,8 @@ export interface PackagerOptions {
   /** Frames a segment and a part hold; the last of each may hold fewer. */
   readonly segmentFrames: number;
   readonly partFrames: number;
-  /** Called once, before any part, when both tracks are known. */
-  readonly onInit: (bytes: Uint8Array) => void;
+  /** Called before the first part, when both tracks are known; again after a restart. */
+  readonly onInit: (bytes: Uint8Array, formats: TrackFormats) => void;
   readonly onPart?: (part: Part) => void;
   readonly onSegment: (segment: Segment) => void;
 }
@@ -49,7 +55,7 @@ export interface PackagerOptions {
 /**
  * Cuts encoded frames and sound into parts and segments on one timeline of integers: frame n begins at tick 512n, sound
  * packet n at sample 1024n, both counted from the start of the talk, so decode times have neither gaps nor drift
- * (ISO/IEC 14496-12, 8.8.12).
+ * (ISO/IEC 14496-12, 8.8.12). After a restart of the encoder sound packets are counted from the frame it began with.
  *
  * A part holds its frames and every sound packet that starts while they are shown. It is cut when all of these are
  * there. The sound ends with the picture: what starts later is left out.
@@ -61,14 +67,17 @@ export class Packager {
   #initialized = false;
   #frames: VideoSample[] = [];
   #sound: Uint8Array[] = [];
-  /** Numbers of the first waiting frame and sound packet. */
+  /** Number of the first waiting frame. */
   #nextFrame = 0;
-  #nextPacket = 0;
-  #fragments = 0;
+  /** The frame that the running encoder began with, and how many of its sound packets are in parts. */
+  #firstFrame = 0;
+  #packets = 0;
+  #partsCut = 0;
   #segments = 0;
   /** Parts of the segment that is being filled, and the frames in them. */
   #parts: Part[] = [];
   #segmentFrames = 0;
+  #discontinuity = false;
 
   constructor(options: PackagerOptions) {
     this.#options = options;
@@ -87,24 +96,59 @@ export class Packager {
     this.#cutWholeParts(false);
   }
 
+  /**
+   * A new encoder takes over. Packets that are in no part yet are dropped, and the segment that is being filled ends with
+   * the parts it has: the next one begins at `firstFrame`, with the new encoder's IDR picture, init segment and sound.
+   * @param firstFrame the frame after the last one in a part.
+   * @throws RangeError for another frame: frames would be lost, or shown twice.
+   */
+  restart(firstFrame: number): void {
+    if (firstFrame !== this.#nextFrame) {
+      throw new RangeError(`Restart at frame ${firstFrame}, but ${this.#nextFrame} is the next one.`);
+    }
+    this.cutSegment();
+    // RFC 8216bis 4.4.4.3: EXT-X-DISCONTINUITY is there for a change of encoding or timestamps. Before the first part
+    // there is nothing to be discontinuous with.
+    this.#discontinuity = this.#segments > 0;
+    this.#frames = [];
+    this.#sound = [];
+    this.#firstFrame = firstFrame;
+    this.#packets = 0;
+    this.#videoConfiguration = undefined;
+    this.#soundConfiguration = undefined;
+    this.#initialized = false;
+  }
+
   /** End of the talk: what is left becomes the last part and the last segment. */
   finish(): void {
     this.#cutWholeParts(true);
-    if (this.#frames.length > 0) this.#cutPart(this.#frames.length);
-    this.#cutSegment();
+    if (this.#initialized && this.#frames.length > 0) this.#cutPart(this.#frames.length);
+    this.cutSegment();
+  }
+
+  /** Ends the segment that is being filled with the parts it has, if there are any. */
+  cutSegment(): void {
+    if (this.#parts.length === 0) return;
+    const parts = this.#parts;
+    const discontinuity = this.#discontinuity;
+    const { firstFrame } = parts[0];
+    const frames = this.#segmentFrames;
+    this.#parts = [];
+    this.#segmentFrames = 0;
+    this.#discontinuity = false;
+    this.#options.onSegment({ number: ++this.#segments, firstFrame, frames, discontinuity, parts });
   }
 
   #initialize(): void {
     if (this.#initialized || !this.#videoConfiguration || !this.#soundConfiguration) return;
     this.#initialized = true;
     const { width, height, fps, soundRate, onInit } = this.#options;
-    onInit(
-      initSegment({
-        ...{ width, height, soundRate, videoTimescale: fps * FRAME_TICKS },
-        videoConfiguration: this.#videoConfiguration,
-        soundConfiguration: this.#soundConfiguration,
-      }),
-    );
+    const formats = {
+      ...{ width, height, soundRate, videoTimescale: fps * FRAME_TICKS },
+      videoConfiguration: this.#videoConfiguration,
+      soundConfiguration: this.#soundConfiguration,
+    };
+    onInit(initSegment(formats), formats);
   }
 
   #cutWholeParts(soundIsWhole: boolean): void {
@@ -115,15 +159,16 @@ export class Packager {
       if (this.#frames.length < count) return;
       if (!soundIsWhole && this.#sound.length < this.#packetsUntil(this.#nextFrame + count)) return;
       this.#cutPart(count);
-      if (this.#segmentFrames === segmentFrames) this.#cutSegment();
+      if (this.#segmentFrames === segmentFrames) this.cutSegment();
     }
   }
 
   /** How many of the waiting sound packets start before this frame does. */
   #packetsUntil(frame: number): number {
     const { fps, soundRate } = this.#options;
-    // ceil(frame / fps * rate / 1024), with one rounding only
-    return Math.ceil((frame * soundRate) / (fps * SOUND_PACKET_SAMPLES)) - this.#nextPacket;
+    // ceil(frames / fps * rate / 1024), with one rounding only
+    const frames = frame - this.#firstFrame;
+    return Math.ceil((frames * soundRate) / (fps * SOUND_PACKET_SAMPLES)) - this.#packets;
   }
 
   #cutPart(count: number): void {
@@ -134,26 +179,21 @@ export class Packager {
     // RFC 8216bis 4.4.2.1, EXT-X-INDEPENDENT-SEGMENTS: "all media samples in a Media Segment can be decoded without
     // information from other segments".
     if (this.#parts.length === 0 && !independent) throw new Error(`Frame ${firstFrame} is no IDR picture.`);
+    const number = ++this.#partsCut;
+    const { fps, soundRate } = this.#options;
+    const soundStart = Math.round((this.#firstFrame * soundRate) / fps) + this.#packets * SOUND_PACKET_SAMPLES;
     const bytes = fragment(
-      ++this.#fragments,
+      number,
       { start: firstFrame * FRAME_TICKS, duration: FRAME_TICKS, samples: frames },
-      { start: this.#nextPacket * SOUND_PACKET_SAMPLES, duration: SOUND_PACKET_SAMPLES, samples: sound },
+      { start: soundStart, duration: SOUND_PACKET_SAMPLES, samples: sound },
     );
     this.#nextFrame += frames.length;
-    this.#nextPacket += sound.length;
+    this.#packets += sound.length;
     this.#segmentFrames += frames.length;
-    const place = { segment: this.#segments + 1, index: this.#parts.length };
-    const part: Part = { ...place, firstFrame, frames: frames.length, independent, bytes };
+    const place = { number, segment: this.#segments + 1, index: this.#parts.length };
+    const discontinuity = this.#discontinuity;
+    const part: Part = { ...place, firstFrame, frames: frames.length, independent, discontinuity, bytes };
     this.#parts.push(part);
     this.#options.onPart?.(part);
-  }
-
-  #cutSegment(): void {
-    if (this.#parts.length === 0) return;
-    const parts = this.#parts;
-    const frames = this.#segmentFrames;
-    this.#parts = [];
-    this.#segmentFrames = 0;
-    this.#options.onSegment({ number: ++this.#segments, firstFrame: parts[0].firstFrame, frames, parts });
   }
 }

@@ -7,11 +7,21 @@ import { dirname, join, resolve } from 'node:path';
  */
 const MARKER = '.facecast-session';
 
-export const INIT_NAME = 'init.mp4';
+/** File name of an init segment: `init.mp4`, and `init-2.mp4` and so on for encoders that took over. */
+export function initName(number: number): string {
+  return number === 1 ? 'init.mp4' : `init-${number}.mp4`;
+}
 
 /** File name of a segment, counted from 1, such as `segment-00001.m4s`. */
 export function segmentName(number: number): string {
   return `segment-${String(number).padStart(5, '0')}.m4s`;
+}
+
+/** The number in a segment's file name; undefined for every other name. */
+export function segmentNumber(name: string): number | undefined {
+  const digits = /^segment-(\d{5,15})\.m4s$/.exec(name)?.[1];
+  const number = Number(digits);
+  return digits !== undefined && segmentName(number) === name ? number : undefined;
 }
 
 /**
@@ -20,7 +30,9 @@ export function segmentName(number: number): string {
  */
 export class SegmentStore {
   readonly #directory: string;
-  readonly #written = new Set<string>();
+  /** Numbers of the oldest and the newest segment there: a talk of days has too many to keep their names. */
+  #oldestSegment = 1;
+  #newestSegment = 0;
   #queue: Promise<unknown> = Promise.resolve();
   #pendingBytes = 0;
 
@@ -47,8 +59,8 @@ export class SegmentStore {
   }
 
   /**
-   * Writes a file and gives it its name when it is whole, so that a reader never sees half of it.
-   * A write after one that failed fails too.
+   * Writes a file and gives it its name when it is whole, so that a reader never sees half of it. Segments are written in
+   * order, from number 1. A write after one that failed fails too.
    */
   write(name: string, chunks: readonly Uint8Array[]): Promise<void> {
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
@@ -56,7 +68,7 @@ export class SegmentStore {
     const write = this.#queue.then(async () => {
       await writeFile(this.path(`${name}.part`), chunks);
       await rename(this.path(`${name}.part`), this.path(name));
-      this.#written.add(name);
+      this.#newestSegment = segmentNumber(name) ?? this.#newestSegment;
       this.#pendingBytes -= bytes;
     });
     this.#queue = write;
@@ -74,9 +86,18 @@ export class SegmentStore {
     return join(this.#directory, name);
   }
 
-  /** True for a name that `write` has finished; never for another, so no request can leave the folder. */
-  has(name: string): boolean {
-    return this.#written.has(name);
+  /** Absolute path of a segment that is whole and there; undefined for every other number. */
+  segmentPath(number: number): string | undefined {
+    const there = number >= this.#oldestSegment && number <= this.#newestSegment;
+    return there ? this.path(segmentName(number)) : undefined;
+  }
+
+  /** Removes the oldest segments, all up to this number, once they are written. */
+  async removeSegments(upTo: number): Promise<void> {
+    await this.#queue;
+    while (this.#oldestSegment <= Math.min(upTo, this.#newestSegment)) {
+      await rm(this.path(segmentName(this.#oldestSegment++)), { force: true });
+    }
   }
 
   /** Removes the folder and all in it. */

@@ -3,13 +3,14 @@ import { type Request, type Response, Router } from 'express';
 import { AppError } from '../errors.js';
 import type { SessionRegistry } from '../session/session-registry.js';
 import { untilGone } from './client-gone.js';
+import { deliveryDirectives } from './delivery-directives.js';
 import { only } from './only.js';
 import { idOf } from './sessions.js';
 
 /** Media never changes under its name (RFC 8216bis 6.2.1: same URI, same bytes), so caches may keep it. */
 const MEDIA_MAX_AGE_SECONDS = 365 * 24 * 60 * 60;
 
-/** Playlists, segments and the finished talk. Mounted at `/hls` and at `/api/hls`. */
+/** Playlists, segments, parts and the finished talk. Mounted at `/hls` and at `/api/hls`. */
 export function streamRoutes(registry: () => SessionRegistry): Router {
   const router = Router();
   const view = (request: Request) => {
@@ -19,8 +20,12 @@ export function streamRoutes(registry: () => SessionRegistry): Router {
   };
 
   router.get('/:sessionId/playlist.m3u8', compression({ threshold: 0 }), async (request, response) => {
-    const text = await view(request).playlist({}, untilGone(response));
-    response.set('Cache-Control', 'no-cache').type('application/vnd.apple.mpegurl').send(text);
+    const text = await view(request).playlist(deliveryDirectives(request.query), untilGone(response));
+    sendPlaylist(response, text);
+  });
+
+  router.get('/:sessionId/multivariant.m3u8', compression({ threshold: 0 }), async (request, response) => {
+    sendPlaylist(response, await view(request).multivariantPlaylist(untilGone(response)));
   });
 
   router.get('/:sessionId/download', async (request, response) => {
@@ -35,16 +40,18 @@ export function streamRoutes(registry: () => SessionRegistry): Router {
     const media = await view(request).media(request.params.file, untilGone(response));
     if (!media) throw new AppError('not_found', 'There is no such file in this stream.');
     response.type('video/mp4');
-    if ('path' in media) {
-      await send(response, media.path, { immutable: true, maxAge: MEDIA_MAX_AGE_SECONDS * 1000 });
-    } else {
-      response.set('Cache-Control', `public, max-age=${MEDIA_MAX_AGE_SECONDS}, immutable`).send(media.bytes);
-    }
+    response.set('Cache-Control', `public, max-age=${MEDIA_MAX_AGE_SECONDS}, immutable`);
+    if ('path' in media) await send(response, media.path, { cacheControl: false });
+    else response.send(media.bytes);
   });
 
   router.all('/:sessionId/:file', only('GET, HEAD'));
 
   return router;
+}
+
+function sendPlaylist(response: Response, text: string): void {
+  response.set('Cache-Control', 'no-cache').type('application/vnd.apple.mpegurl').send(text);
 }
 
 function send(response: Response, path: string, options: Parameters<Response['sendFile']>[1]): Promise<void> {

@@ -29,6 +29,12 @@ async function open(name: string, more: Partial<HlsStreamOptions> = {}): Promise
   return stream;
 }
 
+async function bytesOf(stream: HlsStream, name: string): Promise<Buffer> {
+  const media = await stream.media(name);
+  if (!media) throw new Error(`There is no ${name}.`);
+  return 'path' in media ? readFileSync(media.path) : Buffer.from(media.bytes);
+}
+
 async function fileOf(stream: HlsStream, name: string): Promise<string> {
   const media = await stream.media(name);
   if (!media || !('path' in media)) throw new Error(`${name} is not on disk.`);
@@ -61,7 +67,7 @@ describe('HlsStream, a talk of 130 frames fed in bursts', () => {
     playlists.unshift(await first);
     await stream.finish();
     playlists.push(await stream.playlist());
-    init = readFileSync(await fileOf(stream, 'init.mp4'));
+    init = await bytesOf(stream, 'init.mp4');
     segments = [];
     for (let n = 1; n <= stream.segments; n++) {
       segments.push(readFileSync(await fileOf(stream, `segment-0000${n}.m4s`)));
@@ -123,10 +129,12 @@ describe('HlsStream, a talk of 130 frames fed in bursts', () => {
       offset += bytes.byteLength;
     }
     const boxes = JSON.parse(JSON.stringify(file.getBoxes('tfdt', false), ['baseMediaDecodeTime', 'version']));
-    const video = [0, 1, 2, 3, 4, 5].map((n) => ({ version: 1, baseMediaDecodeTime: n * 25 * 512 }));
-    const soundPackets = [0, 47, 94, 141, 188, 235]; // ceil(46.875 n)
-    const heard = soundPackets.map((n) => ({ version: 1, baseMediaDecodeTime: n * 1024 }));
-    expect(boxes).toEqual(video.flatMap((box, i) => [box, heard[i]]));
+    // Parts of five frames; 1.875 sound packets start while a frame is shown.
+    const expected = Array.from({ length: FRAMES / 5 }, (_, part) => [
+      { version: 1, baseMediaDecodeTime: part * 5 * 512 },
+      { version: 1, baseMediaDecodeTime: Math.ceil(part * 5 * 1.875) * 1024 },
+    ]);
+    expect(boxes).toEqual(expected.flat());
   });
 
   it('plays sound at the time it was written, to a tenth of a millisecond', () => {
@@ -186,9 +194,15 @@ describe('HlsStream, a talk of 130 frames fed in bursts', () => {
   });
 
   it('knows its own files only', async () => {
-    expect(await fileOf(stream, 'init.mp4')).toBe(join(folder, 'init.mp4'));
+    expect(await bytesOf(stream, 'init.mp4')).toEqual(readFileSync(join(folder, 'init.mp4')));
+    expect(await fileOf(stream, 'segment-00006.m4s')).toBe(join(folder, 'segment-00006.m4s'));
     for (const name of [
       'segment-00007.m4s',
+      'segment-00000.m4s',
+      'init-2.mp4',
+      // No live stream: its parts are in no playlist.
+      'part-00001.m4s',
+      'part-00027.m4s',
       'talk.mp4',
       '.facecast-session',
       '../talk/init.mp4',

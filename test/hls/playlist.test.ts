@@ -8,9 +8,13 @@ function state(lengths: readonly number[], more: Partial<PlaylistState> = {}): P
   let firstFrame = 0;
   const segments = lengths.map((frames, i) => {
     firstFrame += frames;
-    return { number: i + 1, uri: `segment-0000${i + 1}.m4s`, firstFrame: firstFrame - frames, frames };
+    const place = { number: i + 1, uri: `segment-0000${i + 1}.m4s`, firstFrame: firstFrame - frames, frames };
+    return { ...place, initUri: 'init.mp4', discontinuity: false, parts: [] };
   });
-  return { fps: 25, segmentFrames: 25, startedAt: STARTED, initUri: 'init.mp4', segments, ended: false, ...more };
+  return {
+    ...{ kind: 'event', fps: 25, segmentFrames: 25, partFrames: 5, startedAt: STARTED, segments, ended: false },
+    ...{ nextPartUri: 'part-00099.m4s', discontinuitySequence: 0, skip: false, ...more },
+  };
 }
 
 describe('mediaPlaylist', () => {
@@ -57,7 +61,7 @@ segment-00003.m4s
   it('of a talk without a word ends at once', () => {
     const text = mediaPlaylist(state([], { ended: true }));
     expect(text).toContain('#EXT-X-MEDIA-SEQUENCE:1\n');
-    expect(text.endsWith('#EXT-X-MAP:URI="init.mp4"\n#EXT-X-ENDLIST\n')).toBe(true);
+    expect(text.endsWith('#EXT-X-START:TIME-OFFSET=0\n#EXT-X-ENDLIST\n')).toBe(true);
   });
 
   it.each([

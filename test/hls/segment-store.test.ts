@@ -1,7 +1,13 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { prepareHlsDirectory, SegmentStore, segmentName, sweepHlsDirectory } from '../../src/hls/segment-store.js';
+import {
+  prepareHlsDirectory,
+  SegmentStore,
+  segmentName,
+  segmentNumber,
+  sweepHlsDirectory,
+} from '../../src/hls/segment-store.js';
 
 let root: string;
 beforeEach(() => {
@@ -13,14 +19,13 @@ describe('SegmentStore', () => {
   it('has a file when it is whole, under its own name only', async () => {
     const store = await SegmentStore.create(join(root, 'hls', 'a'));
     const write = store.write('segment-00001.m4s', [Uint8Array.of(1, 2), Uint8Array.of(3)]);
-    expect(store.has('segment-00001.m4s')).toBe(false);
+    expect(store.segmentPath(1)).toBeUndefined();
     expect(store.pendingBytes).toBe(3);
     await write;
-    expect(store.has('segment-00001.m4s')).toBe(true);
+    expect(store.segmentPath(1)).toBe(store.path('segment-00001.m4s'));
     expect(store.pendingBytes).toBe(0);
     expect([...readFileSync(store.path('segment-00001.m4s'))]).toEqual([1, 2, 3]);
-    expect(store.has('.facecast-session')).toBe(false);
-    expect(store.has('../a/segment-00001.m4s')).toBe(false);
+    for (const other of [0, 2, -1, Number.NaN]) expect(store.segmentPath(other)).toBeUndefined();
     expect(readdirSync(join(root, 'hls', 'a')).sort()).toEqual(['.facecast-session', 'segment-00001.m4s']);
   });
 
@@ -29,6 +34,23 @@ describe('SegmentStore', () => {
     for (let n = 1; n <= 20; n++) store.write(segmentName(n), [new Uint8Array(1000)]);
     await store.flushed();
     expect(readdirSync(join(root, 'a'))).toHaveLength(21);
+  });
+
+  it('removes the oldest segments, and only those that are there', async () => {
+    const store = await SegmentStore.create(join(root, 'a'));
+    for (let n = 1; n <= 5; n++) store.write(segmentName(n), [Uint8Array.of(n)]);
+    await store.removeSegments(3);
+    expect([1, 2, 3, 4, 5].map((n) => store.segmentPath(n) !== undefined)).toEqual([false, false, false, true, true]);
+    expect(readdirSync(join(root, 'a')).sort()).toEqual([
+      '.facecast-session',
+      'segment-00004.m4s',
+      'segment-00005.m4s',
+    ]);
+    await store.removeSegments(9);
+    store.write(segmentName(6), [Uint8Array.of(6)]);
+    await store.flushed();
+    expect(readdirSync(join(root, 'a')).sort()).toEqual(['.facecast-session', 'segment-00006.m4s']);
+    expect([store.segmentPath(5), store.segmentPath(6)]).toEqual([undefined, store.path('segment-00006.m4s')]);
   });
 
   it('says so when the disk fails, and stays so', async () => {
@@ -54,6 +76,17 @@ describe('SegmentStore', () => {
     await store.remove();
     expect(readdirSync(root)).toEqual([]);
   });
+});
+
+describe('names of segments', () => {
+  it.each([1, 99_999, 100_000, 10_000_000])('%i can be read back', (number) => {
+    expect(segmentNumber(segmentName(number))).toBe(number);
+  });
+
+  it.each(['segment-1.m4s', 'segment-000001.m4s', 'segment-00NaN.m4s', 'segment-00001.m4s/..', 'part-00001.m4s', ''])(
+    '%s is none',
+    (name) => expect(segmentNumber(name)).toBeUndefined(),
+  );
 });
 
 describe('sweepHlsDirectory', () => {
