@@ -33,8 +33,9 @@ export class LiveSpeech {
   readonly #forStream = new Resampler(STREAM_SOUND_RATE);
   /** Samples at 16 kHz that were taken or dropped. */
   #taken = 0;
-  /** Samples at 16 kHz that have been handed over and are not resampled yet. */
+  /** What is pushed, in samples at 16 kHz: what waits for the filters, and what has gone into them ever. */
   #incoming = 0;
+  #filtered = 0;
   /** When the first sample that waits came; undefined while an utterance is being taken, or nothing waits. */
   #since: number | undefined;
   #playing = false;
@@ -56,7 +57,7 @@ export class LiveSpeech {
 
   /** Samples at 16 kHz that wait. */
   get waitingSamples(): number {
-    return this.#ready + this.#incoming;
+    return this.#incoming + Math.max(0, this.#filtered - this.#taken);
   }
 
   /** Takes speech in, a second at a time. */
@@ -71,6 +72,7 @@ export class LiveSpeech {
         const forModel = await this.#forModel.push(second, sampleRate);
         const forStream = await this.#forStream.push(second, sampleRate);
         if (epoch === this.#epoch) this.#incoming -= inModel(second.length);
+        this.#filtered += inModel(second.length);
         this.#model.append(forModel);
         this.#sound.append(forStream);
         this.#since ??= this.#now();
@@ -160,6 +162,7 @@ export class LiveSpeech {
     const samples = Math.max(this.#model.end, Math.ceil(this.#sound.end / SOUND_PER_SAMPLE));
     this.#model.append(new Float32Array(samples - this.#model.end));
     this.#sound.append(new Float32Array(samples * SOUND_PER_SAMPLE - this.#sound.end));
+    this.#filtered = samples;
   }
 
   #inOrder<T>(work: () => Promise<T>): Promise<T> {

@@ -54,6 +54,7 @@ export class Session {
   #complete = false;
   #error: AppError | undefined;
   #finalChunkSeen = false;
+  #interruptions = 0;
   #lastActivity = Date.now();
   #closed = false;
 
@@ -131,11 +132,13 @@ export class Session {
    */
   async feed({ audio, index, final }: SpeechChunk): Promise<'accepted' | 'duplicate'> {
     this.touch();
+    const interruptions = this.#interruptions;
     return this.#order.run(index, async () => {
       this.#refuseIfOver();
       const pcm = audio && (await decodeAudioChunk(audio.bytes, { ...audio, sampleRate: this.audioSampleRate }));
       await this.#accept(async () => {
-        if (pcm) await this.#talk.push(pcm);
+        // Where an interruption overtook it, it is dropped with the rest.
+        if (pcm && interruptions === this.#interruptions) await this.#talk.push(pcm);
         if (final) await this.#acceptFinal();
       });
       return 'accepted' as const;
@@ -147,7 +150,10 @@ export class Session {
    * @throws AppError as `feed` does
    */
   speak(pcm: PcmAudio): Promise<void> {
-    return this.#inTurn(() => this.#talk.push(pcm));
+    const interruptions = this.#interruptions;
+    return this.#inTurn(async () => {
+      if (interruptions === this.#interruptions) await this.#talk.push(pcm);
+    });
   }
 
   /**
@@ -159,7 +165,7 @@ export class Session {
   }
 
   /**
-   * Drops the speech that is not heard yet and closes the mouth.
+   * Drops the speech that is not heard yet, chunks included that are still being read, and closes the mouth.
    * @returns seconds of speech that were accepted and will not be heard
    * @throws AppError `not_live`, `session_closed`
    */
@@ -169,6 +175,7 @@ export class Session {
     }
     this.#refuseIfOver();
     this.touch();
+    this.#interruptions++;
     const droppedSeconds = (await this.#talk.interrupt()) / MODEL_SAMPLE_RATE;
     this.events.tell('interrupted', this.framesGenerated, { droppedSeconds });
     return { droppedSeconds };

@@ -1,0 +1,271 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AudioChunkBuffer } from '../../src/audio/audio-chunk-buffer.js';
+import { type Avatar, MOST_REWOUND_FRAMES, type Motion, type MotionWindow } from '../../src/avatar/engine.js';
+import type { HlsStream } from '../../src/hls/hls-stream.js';
+import { LiveTalk } from '../../src/session/live-talk.js';
+
+const SOUND_PER_FRAME = 1920;
+const RATE = 48_000;
+
+/** Draws frames of one pixel, as bright as their sound is loud, and insists on the contract of `Avatar`. */
+class LoudnessAvatar implements Avatar {
+  readonly warnings: readonly string[] = [];
+  renderMilliseconds = 0;
+  failure: Error | undefined;
+  #framesBehind = 0;
+
+  async generateMotion({ startFrame, frames, overlapFrames, contextFrames, waveform }: MotionWindow): Promise<Motion> {
+    expect(startFrame).toBeLessThanOrEqual(this.#framesBehind);
+    expect(startFrame).toBeGreaterThanOrEqual(this.#framesBehind - MOST_REWOUND_FRAMES);
+    expect(waveform).toHaveLength((contextFrames + frames) * 640);
+    const final = frames - overlapFrames;
+    this.#framesBehind = startFrame + final;
+    const tokens = Float32Array.from({ length: final }, (_, i) => {
+      const at = (contextFrames + i) * 640;
+      return Math.max(...waveform.subarray(at, at + 640).map(Math.abs));
+    });
+    await sleep(2);
+    return { startFrame, frames: final, tokens };
+  }
+
+  async render({ tokens }: Motion): Promise<Uint8Array> {
+    await sleep(this.renderMilliseconds);
+    if (this.failure) throw this.failure;
+    return Uint8Array.from(tokens, (token) => Math.ceil(255 * Math.min(1, token)));
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** What a stream was given. */
+class Recorder {
+  readonly frames: number[] = [];
+  #sound: Float32Array[] = [];
+
+  writeFrames(picture: Uint8Array, count: number): void {
+    expect(picture).toHaveLength(count);
+    // The sound is written first, and not far ahead.
+    expect(this.sound.length).toBeGreaterThanOrEqual((this.frames.length + 1) * SOUND_PER_FRAME);
+    this.frames.push(...picture);
+  }
+
+  writeSound(samples: Float32Array): void {
+    this.#sound.push(samples.slice());
+  }
+
+  async finish(): Promise<void> {}
+
+  get sound(): Float32Array {
+    const whole = new Float32Array(this.#sound.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const piece of this.#sound) {
+      whole.set(piece, at);
+      at += piece.length;
+    }
+    this.#sound = [whole];
+    return whole;
+  }
+}
+
+let avatar: LoudnessAvatar;
+let stream: Recorder;
+let talk: LiveTalk;
+let told: [event: string, frame: number][];
+let completed: Promise<void>;
+
+function begin({ chunkDurationSeconds = 0.4, maxQueuedSeconds = 60 } = {}): void {
+  avatar = new LoudnessAvatar();
+  stream = new Recorder();
+  told = [];
+  const windows = new AudioChunkBuffer({ chunkDurationSeconds, contextFrames: 19, liveFrames: MOST_REWOUND_FRAMES });
+  talk = new LiveTalk({ avatar, windows, stream: stream as unknown as HlsStream, maxQueuedSeconds });
+  completed = new Promise((resolve, reject) => {
+    talk.start({
+      onSpeech: (speaking, frame) => told.push([speaking ? 'speech_started' : 'speech_ended', frame]),
+      onLag: (frames) => told.push(['lagging', frames]),
+      onComplete: resolve,
+      onFailure: reject,
+    });
+  });
+  completed.catch(() => undefined);
+}
+
+afterEach(async () => {
+  talk.stop();
+  await talk.settled();
+});
+
+/** Sample i is its own number, so that every one tells its place; none is 0. */
+const counting = (from: number, to: number) => ({
+  sampleRate: RATE,
+  samples: Float32Array.from({ length: to - from }, (_, i) => (from + i + 1) / 2 ** 20),
+});
+
+/** The samples that are not silence, as the numbers they were made of. */
+const heard = () =>
+  Array.from(
+    stream.sound.filter((sample) => sample !== 0),
+    (sample) => sample * 2 ** 20 - 1,
+  );
+const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let i = 0; i < 2000; i++) {
+    if (condition()) return;
+    await sleep(5);
+  }
+  throw new Error(`Waited in vain: ${what}`);
+}
+
+it('goes on without speech, by the clock, with silence and with pictures of it', async () => {
+  const since = performance.now();
+  begin();
+  await until(() => talk.frames >= 30, '30 frames');
+  expect(performance.now() - since).toBeGreaterThan(30 * 40);
+  expect(stream.sound.every((sample) => sample === 0)).toBe(true);
+  expect(stream.frames.every((level) => level === 0)).toBe(true);
+  expect(stream.sound.length - stream.frames.length * SOUND_PER_FRAME).toBeLessThanOrEqual(3 * SOUND_PER_FRAME);
+  expect(told).toEqual([]);
+  expect(talk.speaking).toBe(false);
+});
+
+it('speaks what is pushed, every sample once, lips and sound on the same frames', async () => {
+  begin();
+  await until(() => talk.frames >= 5, 'idling');
+  await talk.push(counting(0, 1.5 * RATE));
+  expect(talk.speaking).toBe(true);
+  await talk.endUtterance();
+  await until(() => told.length === 2, 'speech ended');
+  expect(heard()).toEqual(numbers(1.5 * RATE));
+  const first = stream.sound.findIndex((sample) => sample !== 0);
+  expect(first % SOUND_PER_FRAME).toBe(0);
+  const start = first / SOUND_PER_FRAME;
+  expect(told).toEqual([
+    ['speech_started', start],
+    ['speech_ended', start + 38],
+  ]);
+  const loud = stream.frames.map((level, frame) => (level > 0 ? frame : -1)).filter((frame) => frame >= 0);
+  expect([loud[0], loud[loud.length - 1]]).toEqual([start, start + 37]);
+  expect(talk.bufferedSamples).toBe(0);
+});
+
+it('plays an utterance that arrives bit by bit and unevenly without a gap', async () => {
+  begin();
+  const begun = performance.now();
+  for (let i = 0; i < 100; i++) {
+    await talk.push(counting(i * 960, (i + 1) * 960));
+    // 20 ms each, some of them up to 60 ms late.
+    await sleep(Math.max(0, begun + i * 20 + (i % 7 === 3 ? 60 : 0) - performance.now()));
+  }
+  await talk.endUtterance();
+  await until(() => told.length === 2, 'speech ended');
+  expect(heard()).toEqual(numbers(96_000));
+  const first = stream.sound.findIndex((sample) => sample !== 0);
+  expect(stream.sound.subarray(first, first + 96_000).every((sample) => sample !== 0)).toBe(true);
+});
+
+it('late speech leaves a gap, shortens nothing and repeats nothing', async () => {
+  begin();
+  await talk.push(counting(0, 20_000));
+  await until(() => told.length === 2, 'ran dry');
+  await talk.push(counting(20_000, 50_000));
+  await talk.endUtterance();
+  await until(() => told.length === 4, 'ended');
+  expect(heard()).toEqual(numbers(50_000));
+  expect(told.map(([event]) => event)).toEqual(['speech_started', 'speech_ended', 'speech_started', 'speech_ended']);
+});
+
+it.each([0.2, 0.4, 2])(
+  'an interruption closes the mouth within 300 ms of timeline; windows of %d s',
+  async (seconds) => {
+    begin({ chunkDurationSeconds: seconds });
+    await talk.push(counting(0, 20 * RATE));
+    await until(() => told.length === 1 && stream.frames.length > told[0]![1] + 20, 'speaking');
+    const dropping = talk.interrupt!();
+    const at = stream.frames.length;
+    const dropped = await dropping;
+    await until(() => stream.frames.length > at + 40, 'silent again');
+    // Nothing but silence from the eighth frame on.
+    expect(stream.frames.slice(at + 8).every((level) => level === 0)).toBe(true);
+    expect(stream.frames.slice(at - 5, at).every((level) => level > 0)).toBe(true);
+    expect(stream.sound.subarray((at + 4) * SOUND_PER_FRAME).every((sample) => sample === 0)).toBe(true);
+    // What was heard is the beginning, whole; then 10 ms of fading, which was dropped.
+    const whole = heard().filter((number, i) => number === i).length;
+    expect(whole / RATE + dropped / 16_000).toBeCloseTo(20, 3);
+    expect(talk.bufferedSamples).toBe(0);
+
+    await talk.push(counting(0, RATE));
+    await talk.endUtterance();
+    const resumed = stream.frames.length;
+    await until(() => told.filter(([event]) => event === 'speech_ended').length === 2, 'spoke again');
+    const again = Array.from(stream.sound.subarray(resumed * SOUND_PER_FRAME).filter((sample) => sample !== 0));
+    expect(again.map((sample) => sample * 2 ** 20 - 1)).toEqual(numbers(RATE));
+  },
+);
+
+it('an interruption takes what is still being taken in', async () => {
+  begin();
+  const pushing = talk.push(counting(0, 20 * RATE));
+  const dropped = await talk.interrupt!();
+  await pushing;
+  expect(dropped).toBe(20 * 16_000);
+  await sleep(600);
+  expect(heard()).toEqual([]);
+});
+
+it('interruptions at any moment leave sound and picture in step', async () => {
+  begin();
+  for (let i = 0; i < 25; i++) {
+    await talk.push(counting(0, 24_000));
+    if (i % 3 === 0) await talk.endUtterance();
+    await sleep((i * 37) % 190);
+    const dropped = talk.interrupt!();
+    if (i % 4 === 0) await talk.interrupt!();
+    await dropped;
+  }
+  await sleep(500);
+  expect(stream.sound.length).toBe((stream.frames.length + 3) * SOUND_PER_FRAME);
+  expect(stream.frames.slice(-3)).toEqual([0, 0, 0]);
+});
+
+it('goes on with the picture before where one comes too late, and says so; the sound is whole', async () => {
+  begin();
+  await until(() => talk.frames > 5, 'idling');
+  avatar.renderMilliseconds = 700;
+  await talk.push(counting(0, 2 * RATE));
+  await talk.endUtterance();
+  await until(() => told.some(([event]) => event === 'lagging'), 'lagging');
+  await until(() => told.some(([event]) => event === 'speech_ended'), 'speech ended');
+  expect(heard()).toEqual(numbers(2 * RATE));
+  avatar.renderMilliseconds = 0;
+  const { frames } = talk;
+  await until(() => talk.frames > frames + 25, 'caught up');
+  expect(stream.frames.slice(-3)).toEqual([0, 0, 0]);
+});
+
+it('ends when all has been said', async () => {
+  begin();
+  await talk.push(counting(0, RATE));
+  await talk.finish();
+  await completed;
+  expect(heard()).toEqual(numbers(RATE));
+  expect(stream.frames.slice(-8).every((level) => level === 0)).toBe(true);
+  const { frames } = talk;
+  await sleep(200);
+  expect(talk.frames).toBe(frames);
+});
+
+it('refuses what would wait for too long, and takes none of it', async () => {
+  begin({ maxQueuedSeconds: 3 });
+  // Alone it may be of any length.
+  await talk.push(counting(0, 4 * RATE));
+  await expect(talk.push(counting(0, 9600))).rejects.toMatchObject({ code: 'session_lagging' });
+  expect(talk.bufferedSamples).toBeLessThanOrEqual(4 * 16_000);
+});
+
+it('a picture that cannot be drawn ends the talk', async () => {
+  begin();
+  await until(() => talk.frames > 5, 'idling');
+  avatar.failure = new Error('out of ideas');
+  await expect(completed).rejects.toThrow('out of ideas');
+});
