@@ -18,6 +18,8 @@ const END_LIMIT_MS = 10_000;
 const QUIET_MS = 100;
 /** The same before the first sound, for FFmpeg has to start. */
 const QUIET_AT_START_MS = 2000;
+/** The first bytes of every WebM (RFC 8794, 11.2.1): without them FFmpeg would go on looking for a beginning. */
+const MAGIC = Buffer.from('1a45dfa3', 'hex');
 
 /**
  * FFmpeg's arguments: Opus in WebM from standard input, every packet decoded and written as soon as it is there.
@@ -64,7 +66,7 @@ export class StreamDecoder {
   /** Milliseconds; when sound came out last. */
   #lastSound = 0;
   #taking = false;
-  #anyBytes = false;
+  #bytes = 0;
   #anySound = false;
   #ending = false;
   #closed = false;
@@ -83,16 +85,20 @@ export class StreamDecoder {
   /** Hands bytes on. Resolves when FFmpeg has room for more; after the decoder's end they are ignored. */
   async write(bytes: Uint8Array): Promise<void> {
     if (!this.#open || bytes.length === 0) return;
-    this.#anyBytes = true;
+    const head = MAGIC.subarray(this.#bytes, this.#bytes + bytes.length);
+    this.#bytes += bytes.length;
     this.#soundless += bytes.length;
-    if (this.#soundless > MAX_SOUNDLESS_BYTES) return this.#fail(notSpeech());
+    if (!head.equals(bytes.subarray(0, head.length)) || this.#soundless > MAX_SOUNDLESS_BYTES) {
+      this.#fail(notSpeech());
+      return;
+    }
     if (!this.#child.stdin.write(bytes)) await this.#drained();
   }
 
   /** Resolves when all sound of what was written has been taken. */
   async settle(): Promise<void> {
     let since = Date.now();
-    while (this.#open && this.#anyBytes) {
+    while (this.#open && this.#bytes > 0) {
       const quiet = Date.now() - Math.max(since, this.#lastSound);
       if (this.#taking || this.#child.stdin.writableLength > 0) since = Date.now();
       else if (quiet >= (this.#anySound ? QUIET_MS : QUIET_AT_START_MS)) return;
@@ -147,7 +153,7 @@ export class StreamDecoder {
       const code = await exit;
       if (this.#closed) return;
       // Nothing at all is no error, and what was cut off in the middle of a packet is decoded as far as it goes.
-      if (this.#ending && (this.#anySound || !this.#anyBytes)) return;
+      if (this.#ending && (this.#anySound || this.#bytes === 0)) return;
       // FFmpeg's own words go to the log with the cause, never to the client.
       throw notSpeech(new Error(`FFmpeg ended with ${code}: ${diagnosis}`));
     } catch (error) {
