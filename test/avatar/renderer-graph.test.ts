@@ -535,6 +535,23 @@ describeWithData('renderer graph on an open mouth', () => {
     }
   });
 
+  test('keeps the teeth of the photo without the dark between and under them', async () => {
+    const source = await sourceOf(dataPath('portraits/source_3.jpg'));
+    const u = unitOf(source);
+    const open = await render(analysePortrait(source), AA);
+    const { x, y } = landmark(source, 13);
+    let [crumbs, enamel] = [0, 0];
+    for (let row = Math.round(y - 0.06 * u); row < y + 0.08 * u; row++) {
+      for (let column = Math.round(x - 0.15 * u); column < x + 0.15 * u; column++) {
+        const [here, above, below] = [row, row - 4, row + 4].map((r) => open[r * 512 + column]);
+        if (here > 140) enamel++;
+        if (Math.min(above, below) > 140 && here < 95) crumbs++;
+      }
+    }
+    expect(enamel).toBeGreaterThan(150);
+    expect(crumbs).toBeLessThan(4);
+  });
+
   test('shuts it: the teeth of the photo are gone', async () => {
     const source = await sourceOf(dataPath('portraits/source_3.jpg'));
     const tensors = analysePortrait(source);

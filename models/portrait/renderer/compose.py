@@ -107,7 +107,7 @@ def compose_mouth(b, region, at, jaw, gap, rounded, roll, gain):
         inner_weight = b.sub(left, upper_weight)
         # The lips keep the light off what is just behind them.
         under = lambda c, reach, darkest: b.add(b.mul(b.clip(b.mul(c, -1 / (reach * LIP_CODES))), 1 - darkest), darkest)
-        light = b.mul(b.mul(under(upper_code, 0.035, 0.76), under(lower_code, 0.04, 0.9)), depth)
+        light = b.mul(b.mul(under(upper_code, 0.045, 0.74), under(lower_code, 0.04, 0.9)), depth)
         for plane in ("u", "v") if half else ("y",):
             get = lambda layer, i: b.to_float(look_up(b, region.table(f"{layer}_{plane}"), i))
             inside = b.mix(shadow[plane], b.mix(get("jaw", back), get("teeth", skull), teeth_alpha), light)

@@ -4,6 +4,9 @@ import { LOWER_LIP_OUTER, POINT, UPPER_LIP_OUTER } from './landmark-sets.js';
 import type { LipLines, Polyline } from './lip-curve.js';
 import { clamp, hypot, max, min } from './math.js';
 
+/** The outer-eye distance is about this many millimetres on an adult. */
+export const UNIT_MM = 92;
+
 /**
  * The mouth's own plane in the picture: `across` runs from the left to the right corner, `down` square to it toward
  * the chin; lengths in pixels from a point between the lips.
@@ -76,6 +79,13 @@ export function fitMouthFrame(face: FaceFrame, lips: LipLines): MouthFrame {
     gap: lips.open ? max(0, lowerInner(0) - upperInner(0)) / unit : 0,
     open: lips.open,
   };
+}
+
+/** The upper lip's tilt against the line of the corners: the teeth lie along it. */
+export function lipSlope(mouth: MouthFrame): number {
+  const left = -0.6 * mouth.left;
+  const right = 0.6 * mouth.right;
+  return clamp((mouth.upperInner(right) - mouth.upperInner(left)) / (right - left), -0.3, 0.3);
 }
 
 /** Picture position of a point given in the mouth's plane. */
