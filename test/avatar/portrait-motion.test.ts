@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
+import { AudioChunkBuffer } from '../../src/audio/audio-chunk-buffer.js';
 import { AudioEncoder } from '../../src/avatar/audio-encoder.js';
-import type { MotionParameters } from '../../src/avatar/engine.js';
+import { MOST_REWOUND_FRAMES, type MotionParameters } from '../../src/avatar/engine.js';
 import { FlowSampler } from '../../src/avatar/flow-sampler.js';
 import { MotionGenerator } from '../../src/avatar/motion-generator.js';
 import { MotionStation } from '../../src/avatar/motion-station.js';
@@ -104,6 +105,35 @@ it('hears the same at the seams of windows as in the whole recording', async () 
       expect(Math.abs(window[(context + frame) * C + c]! - whole[(start + frame) * C + c]!)).toBeLessThan(1e-3);
     }
   }
+});
+
+it('an interruption closes the mouth within three frames, wherever it comes', async () => {
+  const { motion, audio } = pack.facts;
+  const sizes = { tokens: motion.tokens, features: audio.features, context: motion.context, window: motion.window };
+  const station = new MotionStation(new AudioEncoder(audioEncoder, audio.normalisation), new FlowSampler(field), [1]);
+  const widest: number[] = [];
+  for (let interrupted = 20; interrupted < 75; interrupted += 5) {
+    const generator = new MotionGenerator(sizes, { seed: 3, nfe: 10, cfgScale: 2 }, new Float32Array(D));
+    const windows = new AudioChunkBuffer({
+      chunkDurationSeconds: 0.4,
+      contextFrames: audio.context_frames,
+      liveFrames: MOST_REWOUND_FRAMES,
+    });
+    const openings: number[] = [];
+    const make = async () => {
+      for (let window = windows.next(); window; window = windows.next()) {
+        const { startFrame, frames, tokens } = (await station.run([{ generator, window }]))[0]!;
+        for (let f = 0; f < frames; f++) openings[startFrame + f] = tokens[f * D + OPEN]! / motion.token_scale![OPEN]!;
+      }
+    };
+    windows.push(speech.subarray(0, (interrupted + 20) * 640));
+    await make();
+    windows.rewind(interrupted, interrupted, 160);
+    windows.push(new Float32Array(26 * 640 - 160));
+    await make();
+    widest.push(Math.max(...openings.slice(interrupted + 3, interrupted + 18)));
+  }
+  expect(Math.max(...widest)).toBeLessThan(0.1);
 });
 
 function mean(values: number[]): number {
