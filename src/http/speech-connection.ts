@@ -85,7 +85,8 @@ export class SpeechConnection {
       listener: {
         onPaused: () => this.#sendStatus(),
         onUtteranceEnded: () => this.#send({ type: 'utterance_ended' }),
-        onFinished: () => this.#close(1000, FINISHED),
+        // The session tells by itself when it is over; this is for one that was before.
+        onFinished: () => session.over && this.#end(),
         onFailure: (error) => (session.over ? this.#end() : this.#fail(error)),
       },
     });

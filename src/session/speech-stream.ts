@@ -23,7 +23,7 @@ export interface SpeechStreamListener {
   onPaused(paused: boolean): void;
   /** An `endUtterance` has its effect, or what it ended was dropped by an interruption. */
   onUtteranceEnded(): void;
-  /** The talk that was to be finished is. */
+  /** The session was told to finish, and has. */
   onFinished(): void;
   /** The sound or the session is broken; nothing more is taken. */
   onFailure(error: unknown): void;

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createApp } from '../../src/http/app.js';
+import { attachSpeechSocket } from '../../src/http/speech-socket.js';
 import type { WorkerPlace } from '../../src/inference/engine-worker.js';
 import { WorkerEngine } from '../../src/inference/worker-engine.js';
 import { createLogger } from '../../src/log.js';
@@ -87,6 +88,9 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     logger,
   });
   const server: Server = createServer(app).listen(0, '127.0.0.1');
+  const speechSockets = attachSpeechSocket(server, () => registry, logger, {
+    maxQueuedSeconds: options.maxQueuedSeconds ?? 300,
+  });
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -95,6 +99,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     hlsDirectory,
     close: async () => {
       await registry.drain(0);
+      speechSockets.close();
       server.close();
       server.closeAllConnections();
       await engine.close();
