@@ -141,7 +141,7 @@ function partTag(state: PlaylistState, { uri, frames, independent }: ListedPart)
  * greater than three Target Durations from the end of the Playlist." A segment's parts go together: players count them.
  */
 function isNearEnd(state: PlaylistState, { firstFrame }: ListedSegment): boolean {
-  return state.kind === 'live' && endFrame(state) - firstFrame <= 3 * targetDuration(state) * state.fps;
+  return state.kind === 'live' && endFrame(state) - firstFrame < 3 * targetDuration(state) * state.fps;
 }
 
 /**

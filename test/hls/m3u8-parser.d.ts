@@ -16,6 +16,8 @@ declare module 'm3u8-parser' {
         readonly programDateTime: number;
         readonly map: { readonly uri: string };
       }[];
+      /** The segment that is being filled: parts without an EXTINF. */
+      readonly preloadSegment?: { readonly parts?: readonly { readonly uri: string }[] };
     };
   }
 }
