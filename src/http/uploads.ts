@@ -12,7 +12,7 @@ export const receiveAudio = receive('audio_chunk', 10, 'audio_too_large');
 
 /** A form that holds no file. */
 export const receiveNoFile: RequestHandler = (request, response, next) => {
-  multer({ limits: { files: 0, fields: 32, fieldSize: 64 * 1024, parts: 33, headerPairs: 32 } }).none()(
+  multer({ limits: { fields: 32, fieldSize: 64 * 1024, parts: 33, headerPairs: 32 } }).none()(
     request,
     response,
     (error: unknown) => (error ? next(explain(error)) : next()),
