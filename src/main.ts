@@ -2,10 +2,12 @@ import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from './config.js';
+import { AppError } from './errors.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
 import { prepareHlsDirectory, sweepHlsDirectory } from './hls/segment-store.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
+import { attachSpeechSocket } from './http/speech-socket.js';
 import { startEngine } from './inference/start-engine.js';
 import { createLogger } from './log.js';
 import { SessionRegistry } from './session/session-registry.js';
@@ -23,8 +25,12 @@ async function main(): Promise<void> {
   await prepareHlsDirectory(config.hlsDirectory);
 
   let service: ServiceHealth | undefined;
+  const ready = () => {
+    if (service) return service;
+    throw new AppError('not_ready', 'The model is being loaded; try again shortly.', { retryAfterSeconds: 2 });
+  };
   const app = createApp({
-    service: () => service,
+    service: ready,
     webDirectory: join(root, 'clients', 'web'),
     clientDirectory: join(root, 'clients', 'typescript', 'dist'),
     playerDirectory: dirname(fileURLToPath(import.meta.resolve('hls.js'))),
@@ -32,6 +38,9 @@ async function main(): Promise<void> {
     logger,
   });
   const server = createServer(app);
+  const sockets = attachSpeechSocket(server, () => ready().registry, logger, {
+    maxQueuedSeconds: config.maxQueuedSeconds,
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(config.port, config.host, resolve);
@@ -82,6 +91,7 @@ async function main(): Promise<void> {
     stopping = Date.now();
     logger.info({ signal, seconds: config.drainSeconds, sessions: registry.size }, 'draining');
     await registry.drain(config.drainSeconds);
+    sockets.close();
     server.close();
     server.closeAllConnections();
     await engine.close();

@@ -8,8 +8,8 @@ import { sessionRoutes } from './sessions.js';
 import { streamRoutes } from './streams.js';
 
 export interface AppDependencies {
-  /** The service once it is ready, undefined while the model is being loaded. */
-  readonly service: () => ServiceHealth | undefined;
+  /** The service; throws AppError `not_ready` while the model is being loaded. */
+  readonly service: () => ServiceHealth;
   /** The page at `/`. */
   readonly webDirectory: string;
   /** The compiled TypeScript client, served at `/client/`: the page uses it, and so may any other. */
@@ -30,13 +30,7 @@ export function createApp({
   corsOrigin,
   logger,
 }: AppDependencies): Express {
-  const ready = () => {
-    const found = service();
-    if (!found)
-      throw new AppError('not_ready', 'The model is being loaded; try again shortly.', { retryAfterSeconds: 2 });
-    return found;
-  };
-  const registry = () => ready().registry;
+  const registry = () => service().registry;
 
   const app = express();
   app.disable('x-powered-by');
@@ -59,7 +53,7 @@ export function createApp({
       .sendStatus(204);
   });
 
-  app.use('/health', healthRoutes(ready));
+  app.use('/health', healthRoutes(service));
   app.use('/api/audio-driven/chunked', sessionRoutes(registry));
   app.use('/hls', streamRoutes(registry));
   app.use('/api/hls', streamRoutes(registry));
