@@ -291,6 +291,30 @@ describe('renderer graph on painted pictures', () => {
     expect(strange(shut)).toBeLessThan(0.05 * strange(open));
   });
 
+  test('a shut lid comes out of a dark socket, but not lighter than the cheek', async () => {
+    const plain = plainFaceWithEyes(false);
+    const eyes = [159, 386].map((i) => landmark(plain, i));
+    const u = unitOf(plain);
+    // Skin in shade around the eyes.
+    for (let y = 0; y < 512; y++) {
+      for (let x = 0; x < 512; x++) {
+        const away = Math.min(...eyes.map((eye) => Math.hypot((x - eye.x) / (0.24 * u), (y - eye.y) / (0.11 * u))));
+        const at = (y * 512 + x) * 3;
+        if (away < 1 && plain.image.data[at] === 190) for (let c = 0; c < 3; c++) plain.image.data[at + c] *= 0.7;
+      }
+    }
+    const tensors = analysePortrait(plain);
+    const shut = await render(tensors, { blink_left: 1, blink_right: 1 });
+    const [socket, cheek] = [0.06, 0.3].map((down) => {
+      const y = Math.round(eyes[0].y + (down === 0.06 ? -down : down) * u);
+      return shut[y * 512 + Math.round(eyes[0].x)];
+    });
+    const lid = shut[Math.round(eyes[0].y + 0.005 * u) * 512 + Math.round(eyes[0].x)];
+    expect(socket).toBeLessThan(0.9 * cheek);
+    expect(lid).toBeGreaterThan(1.1 * socket);
+    expect(lid).toBeLessThan(cheek);
+  });
+
   test('a shut lid does not cross a spectacle rim', async () => {
     const face = plainFaceWithEyes(true);
     const { y } = landmark(face, 159);

@@ -141,7 +141,7 @@ def compose_eye(b, region, at, planes, shut, gaze, gain):
         # Under the edge the lower lid's rim goes too; the eyeball that is still seen stays.
         lid = b.max(lid, b.mul(b.sub(1.0, opening), around))
         # Lashes hang down from the edge: sharp above, soft below.
-        far = b.max(b.mul(above, 1 / (0.018 * EYE_CODES)), b.mul(above, -1 / (0.03 * EYE_CODES)))
+        far = b.max(b.mul(above, 1 / (0.019 * EYE_CODES)), b.mul(above, -1 / (0.038 * EYE_CODES)))
         fringe = b.max(b.sub(1.0, far), 0.0)
         fringe = b.mul(b.mul(b.mul(fringe, fringe), b.mul(soon, 0.8 / 255)), get("lash_mask", skin, half))
         start, end = region.bounds(half)

@@ -1,5 +1,5 @@
 import { type EyeFrame, fromEye, inEye } from './eye-frame.js';
-import { abs, bell, clamp, exp, max, min, mix, smoothSequence, smoothstep } from './math.js';
+import { abs, bell, clamp, exp, max, min, mix, percentile, smoothSequence, smoothstep } from './math.js';
 import { brightness, type Patch, type Photo, type Rect, type Rgb } from './photo.js';
 import { fillSmoothly } from './smooth-fill.js';
 
@@ -16,6 +16,10 @@ const REACH_UP = 0.12;
 const REACH_DOWN = 0.06;
 /** Darker than this part of the skin near by is hair, a rim or make-up. */
 const NOT_SKIN = 0.72;
+/** A shut lid's light against the cheek's, the most it may be lit against its socket, and its likeness to the cheek. */
+const CHEEK_LIGHT = 0.97;
+const MOST_LIT = 1.35;
+const LIKE_CHEEK = 0.55;
 /** Darker than this part of it is a rim or brow that lies in front of the lid. */
 const IN_FRONT = 0.5;
 
@@ -48,12 +52,14 @@ export function paintClosedLid(photo: Photo, eye: EyeFrame, rect: Rect, shutLine
   pinSocket(photo, eye, rect, photoPlanes, fill(), known);
   const planes = fill().map((plane) => soften(plane, known, width, height));
   const kept = keepInFront(cover, light, planes, place, eye, width);
+  const cheek = cheekColour(photo, eye);
   for (let at = 0; at < cover.length; at++) {
     if (cover[at] === 0) continue;
     const [u, v] = place(at);
     const shade = lidShade(eye, u, v, shutLine(u));
     const grain = grainUnder(photo, eye, u, v);
-    for (let c = 0; c < 3; c++) skin.rgb[at * 3 + c] = planes[c][at] * shade + grain;
+    const lit = litColour([planes[0][at], planes[1][at], planes[2][at]], cheek, onBall(eye, u, v, shutLine(u)));
+    for (let c = 0; c < 3; c++) skin.rgb[at * 3 + c] = lit[c] * shade + grain;
     cover[at] *= 1 - kept[at];
   }
   return { skin, cover };
@@ -214,6 +220,38 @@ function keepInFront(
   });
 }
 
+/** Median colour of the skin under the eye, below the rings that many eyes have. */
+function cheekColour(photo: Photo, eye: EyeFrame): Rgb {
+  const channels: [number[], number[], number[]] = [[], [], []];
+  for (let s = -0.7; s <= 0.7; s += 0.1) {
+    const u = s * eye.half;
+    for (let down = 0.11; down <= 0.19; down += 0.02) {
+      const colour = photo.at(...fromEye(eye, u, eye.lowerLid(u) + down * eye.unit));
+      for (let c = 0; c < 3; c++) channels[c].push(colour[c]);
+    }
+  }
+  return channels.map((values) => percentile(values, 0.5)) as Rgb;
+}
+
+/**
+ * A shut lid lies on the eyeball, out in the light; the skin it is painted from lies in the socket's shade. It takes a
+ * part of the cheek's light and tint, as far as `share` says, and never gets darker.
+ */
+function litColour(fill: Rgb, cheek: Rgb, share: number): Rgb {
+  const here = max(brightness(fill), 1);
+  const wanted = clamp(CHEEK_LIGHT * brightness(cheek), here, MOST_LIT * here);
+  const scale = wanted / max(brightness(cheek), 1);
+  const most = LIKE_CHEEK * share * smoothstep(1, 1.12, wanted / here);
+  return fill.map((c, k) => mix(c, cheek[k] * scale, most)) as Rgb;
+}
+
+/** How far a place lies on the shut lid's round part: 1 on its height, dying out to the fold, the lashes and the corners. */
+function onBall(eye: EyeFrame, u: number, v: number, shut: number): number {
+  const fold = foldLine(eye, u);
+  const half = max(0.62 * (shut - fold), 0.03 * eye.unit);
+  return bell((u / (0.85 * eye.half)) ** 2 + ((v - mix(fold, shut, 0.5)) / half) ** 2);
+}
+
 /** 1 in the middle of the eye, 0 at its corners. */
 function between(eye: EyeFrame, u: number): number {
   return Math.sqrt(clamp(1 - (u / (1.12 * eye.half)) ** 2, 0, 1));
@@ -231,10 +269,12 @@ function lidShade(eye: EyeFrame, u: number, v: number, shut: number): number {
   const middle = between(eye, u);
   const ball = mix(fold, shut, 0.42);
   const round = 0.045 * bell((u / (0.7 * eye.half)) ** 2 + ((v - ball) / (0.05 * unit)) ** 2);
-  const crease = -0.075 * middle * bell(((v - fold) / ((v < fold ? 0.024 : 0.014) * unit)) ** 2);
+  const crease = -0.1 * middle * bell(((v - fold) / ((v < fold ? 0.024 : 0.014) * unit)) ** 2);
   const lashes = -0.12 * exp(-abs(shut - v) / (0.022 * unit)) * smoothstep(1.15 * eye.half, 0.7 * eye.half, abs(u));
   const corner = -0.05 * bell(((abs(u) - eye.half) / (0.05 * unit)) ** 2 + ((v - shut) / (0.05 * unit)) ** 2);
-  return 1 + round + crease + lashes + corner;
+  // Under the rim of spectacles it is dark.
+  const rim = eye.behindGlass ? -0.2 * smoothstep(fold + 0.05 * unit, fold - 0.05 * unit, v) : 0;
+  return 1 + round + crease + lashes + corner + rim;
 }
 
 /** Grain of the cheek without its shapes: what differs there a little from the mean around. */
