@@ -5,17 +5,21 @@ import { backOffSeconds, Transport, type TransportOptions } from './transport.js
 
 export type { Bytes } from './bytes.js';
 export { FacecastError, type FacecastErrorCode } from './facecast-error.js';
+export type { FacecastSession } from './facecast-session.js';
+export type { EventsOptions, SessionEvent, SessionEventType } from './session-events.js';
 export type {
-  FacecastSession,
   FeedOptions,
   FeedResult,
+  Interruption,
   SessionState,
   SessionStatus,
   StreamOptions,
   StreamProgress,
   WaitOptions,
-} from './facecast-session.js';
+} from './session-types.js';
+export type { SpeechOptions, SpeechSocket, SpeechStatus } from './speech-socket.js';
 export type { Clock, Retry } from './transport.js';
+export type { WebSocketConstructor, WebSocketLike } from './web-socket.js';
 
 export type FacecastClientOptions = TransportOptions;
 
@@ -31,7 +35,17 @@ export interface InitOptions {
   readonly nfe?: number;
   /** 1 to 5: how strongly the speech drives the mouth. Default 2. */
   readonly cfgScale?: number;
-  /** 0.1 to 10 seconds: inference window. Shorter answers sooner, longer sees more of the sentence. Default 1. */
+  /**
+   * A timeline that never stops: speech when there is some, silence and idle motion otherwise, as Low-Latency HLS. Default
+   * false: the talk goes on by the speech that is fed, and by nothing else.
+   */
+  readonly live?: boolean;
+  /** Keep the whole of a live talk, to be replayed and downloaded after its end. Default false. */
+  readonly record?: boolean;
+  /**
+   * 0.1 to 10 seconds: inference window. Shorter answers sooner, longer sees more of the sentence. Default 1. In a live
+   * session 0.2 to 2, default 0.4.
+   */
   readonly chunkDuration?: number;
   /** 8000 to 192000 Hz: rate of headerless PCM. Default 24000. */
   readonly audioSampleRate?: number;
@@ -61,6 +75,8 @@ export interface ServiceHealth {
 interface InitAnswer {
   readonly session_id: string;
   readonly hls_url: string;
+  readonly multivariant_url: string;
+  readonly live: boolean;
   readonly chunk_duration: number;
   readonly audio_sample_rate: number;
   readonly warnings?: readonly string[];
@@ -103,7 +119,8 @@ export class FacecastClient {
         if (!ours) throw error;
         const session = new FacecastSession(this.#transport, {
           ...unknownSession(id, options.audioSampleRate),
-          chunkDuration: options.chunkDuration ?? 1,
+          live: options.live ?? false,
+          chunkDuration: options.chunkDuration ?? (options.live ? 0.4 : 1),
           nextChunkIndex: 0,
         });
         if (await this.#isOpen(session, options.signal)) return session;
@@ -140,6 +157,8 @@ export class FacecastClient {
     return new FacecastSession(this.#transport, {
       id: answer.session_id,
       hlsPath: answer.hls_url,
+      multivariantPath: answer.multivariant_url,
+      live: answer.live,
       warnings: answer.warnings ?? [],
       chunkDuration: answer.chunk_duration,
       audioSampleRate: answer.audio_sample_rate,
@@ -167,9 +186,12 @@ function defaultServer(): string {
 }
 
 function unknownSession(id: string, audioSampleRate = 24000) {
+  const folder = `/hls/${encodeURIComponent(id)}`;
   return {
     id,
-    hlsPath: `/hls/${encodeURIComponent(id)}/playlist.m3u8`,
+    hlsPath: `${folder}/playlist.m3u8`,
+    multivariantPath: `${folder}/multivariant.m3u8`,
+    live: undefined,
     warnings: [],
     chunkDuration: undefined,
     audioSampleRate,
@@ -180,9 +202,12 @@ function unknownSession(id: string, audioSampleRate = 24000) {
 function initForm(portrait: Bytes, id: string, options: InitOptions): FormData {
   const body = new FormData();
   body.set('image', blobOf(portrait), options.fileName || nameOf(portrait) || 'portrait');
-  const { crop, seed, nfe, cfgScale, chunkDuration, audioSampleRate, poseStyle, gazeStyle, size } = options;
+  const { live, record, crop, seed, nfe, cfgScale, chunkDuration, audioSampleRate, poseStyle, gazeStyle, size } =
+    options;
   const fields = {
     session_id: id,
+    live,
+    record,
     crop,
     seed,
     nfe,

@@ -26,9 +26,10 @@ export const SERVICE_ERROR_CODES = [
 ] as const;
 
 /**
- * The service's codes, and five of the client's own: `network` (no answer), `timeout` (no answer in time),
- * `bad_response` (an answer that is not this service's), `session_failed` (the talk ended with an error) and
- * `chunk_unclear` (the chunk before this one must be fed again first; see `FacecastSession.feed`).
+ * The service's codes, and seven of the client's own: `network` (no answer), `timeout` (no answer in time),
+ * `bad_response` (an answer that is not this service's), `session_failed` (the talk ended with an error),
+ * `chunk_unclear` (the chunk before this one must be fed again first; see `FacecastSession.feed`), `no_websocket` (this
+ * platform has none, and none was given) and `socket_closed` (the `SpeechSocket` was closed before).
  */
 export type FacecastErrorCode =
   | (typeof SERVICE_ERROR_CODES)[number]
@@ -36,7 +37,9 @@ export type FacecastErrorCode =
   | 'timeout'
   | 'bad_response'
   | 'session_failed'
-  | 'chunk_unclear';
+  | 'chunk_unclear'
+  | 'no_websocket'
+  | 'socket_closed';
 
 /** What is known about a failure. */
 export interface FacecastErrorInfo {

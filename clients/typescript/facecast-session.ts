@@ -2,100 +2,18 @@ import { cutRecording } from './audio-chunks.js';
 import { type Bytes, blobOf, nameOf } from './bytes.js';
 import { FacecastError, SERVICE_ERROR_CODES } from './facecast-error.js';
 import { checkPcmType, isPcmType } from './pcm-type.js';
+import { type EventsOptions, type SessionEvent, sessionEvents } from './session-events.js';
+import type {
+  FeedOptions,
+  FeedResult,
+  Interruption,
+  SessionDescription,
+  SessionStatus,
+  StreamOptions,
+  WaitOptions,
+} from './session-types.js';
+import { type SpeechOptions, SpeechSocket } from './speech-socket.js';
 import type { RequestOptions, Transport } from './transport.js';
-
-/** `waiting_for_audio` and `processing` alternate; `complete` and `error` are final. */
-export type SessionState = 'waiting_for_audio' | 'processing' | 'complete' | 'error';
-
-/** The service's word on a session. */
-export interface SessionStatus {
-  readonly session_id: string;
-  readonly status: SessionState;
-  /** Frames rendered so far, 25 a second. */
-  readonly total_frames_generated: number;
-  /** Samples at 16 kHz accepted, but not rendered yet. */
-  readonly buffer_samples: number;
-  /** What ended the session, when `status` is `error`. */
-  readonly error: string | null;
-  /** Seconds since 1970. */
-  readonly created_at: number;
-  readonly uptime_seconds: number;
-}
-
-/** The service's answer to a chunk of speech: it has been accepted and will be played. */
-export interface FeedResult {
-  readonly session_id: string;
-  /** Samples at 16 kHz accepted, but not rendered yet. */
-  readonly buffer_samples: number;
-  /** Frames rendered so far, 25 a second. */
-  readonly frames_generated: number;
-  readonly session_status: SessionState;
-  readonly message: string;
-}
-
-export interface FeedOptions {
-  /** The talk ends after this chunk. Default false. */
-  readonly final?: boolean;
-  /** MIME type of the chunk; `audio/L16` says that it is headerless 16-bit little-endian mono PCM of the session's rate. */
-  readonly contentType?: string;
-  /** Name of the chunk; `.pcm` and `.raw` say the same. */
-  readonly fileName?: string;
-  /**
-   * Place of the chunk in the talk, from 0, by which the service knows it again when it comes twice. Counted by the
-   * session itself unless given.
-   */
-  readonly chunkIndex?: number;
-  readonly signal?: AbortSignal;
-}
-
-/** How far `stream` has come. */
-export interface StreamProgress {
-  readonly sentChunks: number;
-  readonly totalChunks: number;
-  /** Seconds of speech accepted; undefined for compressed recordings. */
-  readonly sentSeconds: number | undefined;
-  /** Length of the recording in seconds; undefined for compressed recordings. */
-  readonly totalSeconds: number | undefined;
-  /** Frames rendered so far, 25 a second. */
-  readonly framesGenerated: number;
-  readonly status: SessionState;
-}
-
-export interface StreamOptions {
-  /** `realtime` feeds as a speaker would, `full` as fast as the service takes it. Default `realtime`. */
-  readonly pace?: 'realtime' | 'full';
-  /** Length of a chunk in seconds, more than 0. Default 1. */
-  readonly chunkSeconds?: number;
-  /** Whether the talk ends with this recording. Default true. */
-  readonly final?: boolean;
-  /** MIME type of the recording; `audio/L16` says that it is headerless 16-bit little-endian mono PCM of the session's rate. */
-  readonly contentType?: string;
-  /** Name of the recording; `.pcm` and `.raw` say the same. */
-  readonly fileName?: string;
-  readonly onProgress?: (progress: StreamProgress) => void;
-  readonly signal?: AbortSignal;
-}
-
-export interface WaitOptions {
-  /** Seconds between two looks. Default 0.5. */
-  readonly pollSeconds?: number;
-  readonly onProgress?: (status: SessionStatus) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** What `init` answered. */
-export interface SessionDescription {
-  readonly id: string;
-  readonly hlsPath: string;
-  /** What the service assumed, in words. */
-  readonly warnings: readonly string[];
-  /** Inference window in seconds. */
-  readonly chunkDuration: number | undefined;
-  /** Rate of headerless PCM, Hz. */
-  readonly audioSampleRate: number;
-  /** Place of the next chunk; undefined where another client fed before, so that nobody here knows. */
-  readonly nextChunkIndex: number | undefined;
-}
 
 const API = '/api/audio-driven/chunked';
 
@@ -104,6 +22,10 @@ export class FacecastSession {
   readonly id: string;
   /** Absolute URL of the live playlist, for any HLS player. It answers from the first segment on. */
   readonly hlsUrl: string;
+  /** Absolute URL of the multivariant playlist, which says codecs, size and bit rate before the first segment is fetched. */
+  readonly multivariantUrl: string;
+  /** Whether a clock makes the frames, and not the speech that is fed; undefined after `attach`. */
+  readonly live: boolean | undefined;
   /** Absolute URL of the finished talk as one MP4. */
   readonly downloadUrl: string;
   readonly warnings: readonly string[];
@@ -120,6 +42,8 @@ export class FacecastSession {
     this.#transport = transport;
     this.id = description.id;
     this.hlsUrl = transport.url(description.hlsPath);
+    this.multivariantUrl = transport.url(description.multivariantPath);
+    this.live = description.live;
     this.downloadUrl = transport.url(`/api/hls/${encodeURIComponent(description.id)}/download`);
     this.warnings = description.warnings;
     this.chunkDuration = description.chunkDuration;
@@ -192,6 +116,37 @@ export class FacecastSession {
     }
     if (!result) throw new FacecastError({ code: 'invalid_audio', detail: 'The recording holds no sound.' });
     return result;
+  }
+
+  /**
+   * Opens a socket for speech that is made while it is said: PCM by the byte, or a browser's recording. For live sessions.
+   * @throws FacecastError, for instance `not_live`, `session_not_found`, `session_closed` (another socket has the place, too),
+   *   `no_websocket`; the signal's reason
+   */
+  openSpeech(options: SpeechOptions = {}): Promise<SpeechSocket> {
+    return SpeechSocket.open(this.#transport, `${API}/stream/${encodeURIComponent(this.id)}`, options);
+  }
+
+  /**
+   * Drops the speech that has not been heard yet, and closes the mouth. For live sessions. Sound that is on its way in a
+   * `SpeechSocket` is not meant: that has an `interrupt` of its own.
+   * @throws FacecastError, for instance `not_live`, `session_closed`
+   */
+  async interrupt(options: { signal?: AbortSignal } = {}): Promise<Interruption> {
+    const body = new FormData();
+    body.set('session_id', this.id);
+    const request: RequestOptions = { ...options, method: 'POST', body };
+    const answer = await this.#transport.json<{ dropped_seconds: number }>(`${API}/interrupt`, request);
+    return { droppedSeconds: answer.dropped_seconds };
+  }
+
+  /**
+   * What happens in the session, as it happens, until it is closed. A connection that breaks is made anew, and what
+   * happened meanwhile is told.
+   * @throws FacecastError when the service cannot be reached any more, or knows no such session; the signal's reason
+   */
+  events(options: EventsOptions = {}): AsyncGenerator<SessionEvent, void, undefined> {
+    return sessionEvents(this.#transport, `${API}/events/${encodeURIComponent(this.id)}`, options);
   }
 
   /** What the session is doing. @throws FacecastError, for instance `session_not_found` */

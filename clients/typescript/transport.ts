@@ -1,4 +1,5 @@
 import { FacecastError } from './facecast-error.js';
+import { findWebSocket, type WebSocketConstructor, type WebSocketLike } from './web-socket.js';
 
 /** The time, as the client sees it. Tests put in their own. */
 export interface Clock {
@@ -29,6 +30,8 @@ export interface TransportOptions {
   readonly onRetry?: (retry: Retry) => void;
   /** Replacement for the global `fetch`. */
   readonly fetch?: typeof fetch;
+  /** What `openSpeech` connects with, where there is no global `WebSocket`: Node 20 has none, the package `ws` does. */
+  readonly WebSocket?: WebSocketConstructor;
   /** Replacement for the real time. */
   readonly clock?: Clock;
 }
@@ -36,6 +39,7 @@ export interface TransportOptions {
 export interface RequestOptions {
   readonly method?: 'GET' | 'POST' | 'DELETE';
   readonly body?: FormData;
+  readonly headers?: Readonly<Record<string, string>>;
   /**
    * Whether the request may be sent again when nobody knows whether the first one arrived. Refusals (429, 503) changed
    * nothing and are tried again in any case. Default true.
@@ -52,6 +56,7 @@ const REFUSED_FOR_NOW = new Set([429, 503]);
 const NO_ANSWER = new Set([502, 504]);
 
 const DEFAULT_MAX_ATTEMPTS = 8;
+const DEFAULT_TIMEOUT_SECONDS = 60;
 const FIRST_WAIT_SECONDS = 0.5;
 const LONGEST_WAIT_SECONDS = 30;
 /** An upload slower than this counts as stuck. */
@@ -66,6 +71,8 @@ export function backOffSeconds(attempt: number): number {
 export class Transport {
   readonly clock: Clock;
   readonly maxAttempts: number;
+  /** Seconds without an answer after which a try has failed. */
+  readonly timeoutSeconds: number;
   readonly #server: string;
   readonly #options: TransportOptions;
 
@@ -75,11 +82,21 @@ export class Transport {
     this.#options = options;
     this.clock = options.clock ?? systemClock;
     this.maxAttempts = options.maxAttempts ?? DEFAULT_MAX_ATTEMPTS;
+    this.timeoutSeconds = options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS;
   }
 
   /** Absolute URL of one of the service's paths. */
   url(path: string): string {
     return path.startsWith('/') ? this.#server + path : path;
+  }
+
+  /**
+   * Begins to connect a WebSocket to one of the service's paths.
+   * @throws FacecastError `no_websocket`
+   */
+  webSocket(path: string): WebSocketLike {
+    const Constructor = findWebSocket(this.#options.WebSocket);
+    return new Constructor(this.url(path).replace(/^http/, 'ws'));
   }
 
   /** @returns the body of the first 2xx answer, parsed. @throws FacecastError; the signal's reason */
@@ -116,11 +133,11 @@ export class Transport {
 
   async #try<Body>(
     path: string,
-    { method = 'GET', body, signal }: RequestOptions,
+    { method = 'GET', body, headers, signal }: RequestOptions,
     read: (response: Response) => Promise<Body>,
   ): Promise<Body> {
-    const { fetch: send = fetch, timeoutSeconds: answerSeconds = 60 } = this.#options;
-    const timeoutSeconds = answerSeconds + uploadBytes(body) / SLOWEST_UPLOAD_BYTES_PER_SECOND;
+    const { fetch: send = fetch } = this.#options;
+    const timeoutSeconds = this.timeoutSeconds + uploadBytes(body) / SLOWEST_UPLOAD_BYTES_PER_SECOND;
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), timeoutSeconds * 1000);
     try {
@@ -129,6 +146,7 @@ export class Transport {
         cache: 'no-store',
         signal: signal ? AbortSignal.any([signal, timeout.signal]) : timeout.signal,
         ...(body && { body }),
+        ...(headers && { headers }),
       });
       clearTimeout(timer);
       if (!response.ok) throw await FacecastError.fromResponse(response);

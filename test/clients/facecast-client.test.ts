@@ -41,6 +41,8 @@ describe('init', () => {
   it('sends the picture and every option under its field', async () => {
     await client().init(portrait, {
       sessionId: 'my-session',
+      live: true,
+      record: false,
       crop: false,
       seed: 7,
       nfe: 12,
@@ -55,6 +57,8 @@ describe('init', () => {
     const [form] = service.forms;
     expect(form.fields).toEqual({
       session_id: 'my-session',
+      live: 'true',
+      record: 'false',
       crop: 'false',
       seed: '7',
       nfe: '12',
@@ -80,11 +84,21 @@ describe('init', () => {
   it('gives absolute URLs and the warnings', async () => {
     const session = await openSession();
     expect(session.hlsUrl).toBe(`${service.url}/hls/${session.id}/playlist.m3u8`);
+    expect(session.multivariantUrl).toBe(`${service.url}/hls/${session.id}/multivariant.m3u8`);
     expect(session.downloadUrl).toBe(`${service.url}/api/hls/${session.id}/download`);
     expect(session.warnings).toEqual(['a centred face is assumed']);
     expect(new FacecastClient('https://host/below/').attach('abcdefgh').hlsUrl).toBe(
       'https://host/below/hls/abcdefgh/playlist.m3u8',
     );
+    expect(new FacecastClient('https://host/below/').attach('abcdefgh').multivariantUrl).toBe(
+      'https://host/below/hls/abcdefgh/multivariant.m3u8',
+    );
+  });
+
+  it('tells whether the session is live', async () => {
+    expect((await openSession()).live).toBe(false);
+    expect((await client().init(portrait, { live: true })).live).toBe(true);
+    expect(client().attach('abcdefgh').live).toBeUndefined();
   });
 
   it('takes the session as its own when the answer to the first try was lost', async () => {
@@ -166,6 +180,23 @@ describe('feed', () => {
     service.mishaps.push('lose the answer');
     await expect(session.feed(speech)).rejects.toMatchObject({ code: 'network' });
     expect(service.feeds.map(({ fields }) => fields.chunk_index)).toEqual([undefined]);
+  });
+});
+
+describe('interrupt', () => {
+  it('names the session and gives the seconds that were dropped', async () => {
+    const session = await client().init(portrait, { live: true });
+    expect(await session.interrupt()).toEqual({ droppedSeconds: 2.5 });
+    expect(service.forms.at(-1)).toMatchObject({
+      path: '/api/audio-driven/chunked/interrupt',
+      fields: { session_id: session.id },
+    });
+  });
+
+  it('passes on why it cannot be', async () => {
+    const session = await openSession();
+    service.mishaps.push({ status: 409, body: { code: 'not_live', detail: 'Only a live session ...' } });
+    await expect(session.interrupt()).rejects.toMatchObject({ code: 'not_live', status: 409 });
   });
 });
 

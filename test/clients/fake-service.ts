@@ -71,15 +71,20 @@ export class FakeService {
   #app() {
     const app = express();
     const api = '/api/audio-driven/chunked';
-    app.post([`${api}/init`, `${api}/feed`], multer().any(), express.urlencoded(), (request, _response, next) => {
-      const file = (request.files as Express.Multer.File[] | undefined)?.[0];
-      this.forms.push({
-        path: request.path,
-        fields: { ...request.body },
-        file: file && { field: file.fieldname, name: file.originalname, type: file.mimetype, bytes: file.buffer },
-      });
-      next();
-    });
+    app.post(
+      [`${api}/init`, `${api}/feed`, `${api}/interrupt`],
+      multer().any(),
+      express.urlencoded(),
+      (request, _response, next) => {
+        const file = (request.files as Express.Multer.File[] | undefined)?.[0];
+        this.forms.push({
+          path: request.path,
+          fields: { ...request.body },
+          file: file && { field: file.fieldname, name: file.originalname, type: file.mimetype, bytes: file.buffer },
+        });
+        next();
+      },
+    );
     app.use((_request, response, next) => {
       const mishap = this.mishaps.shift();
       if (!mishap) return next();
@@ -117,6 +122,8 @@ export class FakeService {
       const answer = { status: 'success', session_id: id, hls_url: `/hls/${id}/playlist.m3u8`, message: 'ready' };
       response.json({
         ...answer,
+        live: this.forms.at(-1)!.fields.live === 'true',
+        multivariant_url: `/hls/${id}/multivariant.m3u8`,
         chunk_duration: 1,
         audio_sample_rate: 24000,
         warnings: ['a centred face is assumed'],
@@ -138,6 +145,9 @@ export class FakeService {
         session_status: 'processing',
         message: 'Audio accepted.',
       });
+    });
+    app.post(`${api}/interrupt`, (_request, response) => {
+      response.json({ status: 'success', session_id: this.forms.at(-1)!.fields.session_id, dropped_seconds: 2.5 });
     });
     app.get(`${api}/status/:id`, (request, response) => {
       if (this.#busy() || !this.#sessions.has(request.params.id)) return problem(response, 404, 'session_not_found');
