@@ -60,7 +60,7 @@ def siren(random, count):
 
 
 def rustle(random, count):
-    """A cough, knock or rustle: noise through one to three dull resonances, swelling and fading; at most unit variance."""
+    """A cough, knock or rustle: noise through one to three dull resonances, it swells and fades; unit variance."""
     wave = random.randn(count)
     wave = scipy.signal.lfilter([1], [1, -random.uniform(0, 0.85)], wave)
     total = 0.3 * wave

@@ -74,7 +74,7 @@ def blinks(random, pauses):
     frame = 0
     while frame < count:
         since += 1 / FRAMES_PER_SECOND
-        ripeness = np.clip((since - _SHORTEST_BLINK_GAP) / (_LONGEST_BLINK_GAP - _SHORTEST_BLINK_GAP), 0, 1)
+        ripeness = min(max((since - _SHORTEST_BLINK_GAP) / (_LONGEST_BLINK_GAP - _SHORTEST_BLINK_GAP), 0.0), 1.0)
         rate = (0.05 + 0.8 * ripeness) * (4.0 if pauses[frame] else 1.0) * (since > _SHORTEST_BLINK_GAP)
         track[frame] = _LID_SINK * min(since / _LONGEST_BLINK_GAP, 1)
         if random.uniform() < rate / FRAMES_PER_SECOND or ripeness >= 1:

@@ -29,7 +29,7 @@ PHONE_WEIGHT = 0.08
 
 
 def warp(random, mel):
-    """Each recording's vocal tract longer or shorter: the frequency axis read at other places (Jaitly & Hinton, 2013)."""
+    """Each vocal tract longer or shorter: the frequency axis read at other places (Jaitly & Hinton, 2013)."""
     batch, bands, columns = mel.shape
     hertz = 700 * (np.exp(np.linspace(0.0745, 2.4727, bands)) - 1)  # about the centres of the mel filters
     read = hertz[None] / np.exp(random.uniform(-0.13, 0.13, (batch, 1)))
