@@ -1,11 +1,7 @@
-import { createFile, MP4BoxBuffer, type Sample } from 'mp4box';
 import type { FlvPacket } from '../../src/hls/flv.js';
 import { Packager, type Part, type Segment } from '../../src/hls/packager.js';
-
-// Configurations as x264 and FFmpeg's AAC encoder write them: High profile at level 3; AAC-LC, 48 kHz, mono.
-const AVCC = '0164001effe1001b6764001eacb40400834dc043419000000300100000030328f162ea01000568ef06f2c0fdf8f800';
-const VIDEO_CONFIGURATION: FlvPacket = { kind: 'video-configuration', data: Buffer.from(AVCC, 'hex') };
-const SOUND_CONFIGURATION: FlvPacket = { kind: 'sound-configuration', data: Buffer.from([0x11, 0x88, 0x56, 0xe5, 0]) };
+import { SOUND_CONFIGURATION, VIDEO_CONFIGURATION } from './support/encoded-stream.js';
+import { readFragments } from './support/fragments.js';
 
 /** A frame of a size of its own, so that a mix-up shows. */
 const frame = (n: number, gop = 25): FlvPacket => ({
@@ -34,28 +30,11 @@ function setUp(partFrames = 25) {
 const frames = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => frame(from + i));
 const sounds = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => sound(from + i));
 
-/** What mp4box makes of an init segment and the fragments after it. */
-function parse(init: Uint8Array, parts: readonly Part[]) {
-  const file = createFile();
-  const samples: Record<number, Sample[]> = { 1: [], 2: [] };
-  let info: unknown;
-  file.onError = (_module, message) => {
-    throw new Error(message);
-  };
-  file.onSamples = (id, _user, found) => samples[id].push(...found);
-  file.onReady = (movie) => {
-    info = movie;
-    for (const id of [1, 2]) file.setExtractionOptions(id, undefined, { nbSamples: 1 });
-    file.start();
-  };
-  let offset = 0;
-  for (const bytes of [init, ...parts.map((part) => part.bytes)]) {
-    file.appendBuffer(MP4BoxBuffer.fromArrayBuffer(Uint8Array.from(bytes).buffer, offset));
-    offset += bytes.byteLength;
-  }
-  file.flush();
-  return { info, file, video: samples[1], sound: samples[2] };
-}
+const read = (init: Uint8Array, parts: readonly Part[]) =>
+  readFragments(
+    init,
+    parts.map(({ bytes }) => bytes),
+  );
 
 describe('Packager', () => {
   it('writes the init segment once both tracks are known', () => {
@@ -64,8 +43,8 @@ describe('Packager', () => {
     expect(init).toHaveLength(0);
     push([SOUND_CONFIGURATION, VIDEO_CONFIGURATION]);
     expect(init).toHaveLength(1);
-    const { info, file } = parse(init[0], []);
-    expect(info).toMatchObject({
+    const { movie, file } = read(init[0], []);
+    expect(movie).toMatchObject({
       isFragmented: true,
       brands: ['iso6', 'iso6', 'mp41'],
       tracks: [
@@ -92,7 +71,7 @@ describe('Packager', () => {
       [3, 50, 10],
     ]);
     const parts = segments.flatMap((segment) => segment.parts);
-    const { video, sound: heard } = parse(init[0], parts);
+    const { video, sound: heard } = read(init[0], parts);
     expect(video.map(({ dts, cts, duration, size, is_sync }) => [dts, cts, duration, size, is_sync])).toEqual(
       Array.from({ length: 60 }, (_, n) => [n * 512, n * 512, 512, 100 + n, n % 25 === 0]),
     );
@@ -103,7 +82,7 @@ describe('Packager', () => {
     expect(video.every((sample, n) => sample.data?.every((byte) => byte === n))).toBe(true);
     expect(heard.every((sample, n) => sample.data?.every((byte) => byte === n))).toBe(true);
     // The first second is 46.875 packets.
-    const first = parse(init[0], parts.slice(0, 1));
+    const first = read(init[0], parts.slice(0, 1));
     expect([first.video.length, first.sound.length]).toEqual([25, 47]);
   });
 
@@ -134,7 +113,7 @@ describe('Packager', () => {
       [2, 0, 25, 5, true],
     ]);
     expect(segments.map((segment) => segment.parts.length)).toEqual([3, 1]);
-    const { file, video, sound: heard } = parse(init[0], parts);
+    const { file, video, sound: heard } = read(init[0], parts);
     expect(video).toHaveLength(30);
     expect(heard.map(({ dts }) => dts)).toEqual(Array.from({ length: 57 }, (_, n) => n * 1024));
     expect(file.getBoxes('mfhd', false)).toMatchObject([1, 2, 3, 4].map((sequence_number) => ({ sequence_number })));
@@ -146,7 +125,69 @@ describe('Packager', () => {
     push([VIDEO_CONFIGURATION, SOUND_CONFIGURATION, ...sounds(0, 2), ...frames(0, 2)]);
     packager.finish();
     expect(parts).toHaveLength(2);
-    expect(parse(init[0], parts).file.getBoxes('traf', false)).toHaveLength(3);
+    expect(read(init[0], parts).file.getBoxes('traf', false)).toHaveLength(3);
+  });
+
+  it('goes on with another encoder at the first frame that is in no part', () => {
+    const { packager, push, init, parts, segments } = setUp(10);
+    // Frames 30 to 36 and their sound are there, but in no part yet.
+    push([VIDEO_CONFIGURATION, SOUND_CONFIGURATION, ...sounds(0, 70), ...frames(0, 37)]);
+    packager.restart(35);
+    expect(segments.map(({ firstFrame, frames, discontinuity }) => [firstFrame, frames, discontinuity])).toEqual([
+      [0, 25, false],
+      [25, 10, false],
+    ]);
+    push([VIDEO_CONFIGURATION, SOUND_CONFIGURATION, ...sounds(0, 60), ...frames(0, 27)]);
+    packager.finish();
+    expect(init).toHaveLength(2);
+    expect(
+      segments.map(({ number, firstFrame, frames, discontinuity }) => [number, firstFrame, frames, discontinuity]),
+    ).toEqual([
+      [1, 0, 25, false],
+      [2, 25, 10, false],
+      [3, 35, 25, true],
+      [4, 60, 2, false],
+    ]);
+    expect(parts.map(({ number, segment, index, discontinuity }) => [number, segment, index, discontinuity])).toEqual([
+      ...[
+        [1, 1, 0, false],
+        [2, 1, 1, false],
+        [3, 1, 2, false],
+      ],
+      ...[[4, 2, 0, false]],
+      ...[
+        [5, 3, 0, true],
+        [6, 3, 1, true],
+        [7, 3, 2, true],
+      ],
+      ...[[8, 4, 0, false]],
+    ]);
+    const { video, sound: heard } = read(init[1], parts.slice(4));
+    expect(video.map(({ dts }) => dts)).toEqual(Array.from({ length: 27 }, (_, n) => (35 + n) * 512));
+    expect(heard.map(({ dts }) => dts)).toEqual(Array.from({ length: 51 }, (_, n) => 35 * 1920 + n * 1024));
+  });
+
+  it('is discontinuous once, however often encoders die before a part of theirs is there', () => {
+    const { packager, push, segments } = setUp(10);
+    packager.restart(0);
+    push([VIDEO_CONFIGURATION, SOUND_CONFIGURATION, ...sounds(0, 60), ...frames(0, 25)]);
+    for (let death = 0; death < 3; death++) {
+      packager.restart(25);
+      push([VIDEO_CONFIGURATION, SOUND_CONFIGURATION, ...sounds(0, 10), ...frames(0, 5)]);
+    }
+    packager.finish();
+    expect(segments.map(({ firstFrame, frames, discontinuity }) => [firstFrame, frames, discontinuity])).toEqual([
+      [0, 25, false],
+      [25, 5, true],
+    ]);
+  });
+
+  it('refuses to lose frames or to show them twice', () => {
+    const { packager, push } = setUp(10);
+    push([VIDEO_CONFIGURATION, SOUND_CONFIGURATION, ...sounds(0, 60), ...frames(0, 15)]);
+    for (const frame of [0, 9, 11, 15]) {
+      expect(() => packager.restart(frame)).toThrow(`Restart at frame ${frame}, but 10 is the next one.`);
+    }
   });
 
   it('makes nothing of nothing', () => {

@@ -1,7 +1,8 @@
-import { createFile, type Movie, MP4BoxBuffer, type Sample } from 'mp4box';
+import { createFile, type ISOFile, type Movie, MP4BoxBuffer, type Sample } from 'mp4box';
 
 /** What mp4box makes of an init segment and the fragments after it. */
 export interface Fragments {
+  readonly file: ISOFile;
   readonly movie: Movie;
   readonly boxes: readonly string[];
   /** In decoding order, each with its bytes. */
@@ -31,7 +32,7 @@ export function readFragments(init: Uint8Array, fragments: readonly Uint8Array[]
   file.flush();
   if (!movie) throw new Error('mp4box found no movie.');
   const boxes = file.boxes.map(({ type }) => type as string);
-  return { movie, boxes, video: samples[1]!, sound: samples[2]! };
+  return { file, movie, boxes, video: samples[1]!, sound: samples[2]! };
 }
 
 /** Types of the NAL units of an H.264 sample, each behind four bytes of length. */
