@@ -44,7 +44,7 @@ export interface InitOptions {
   readonly record?: boolean;
   /**
    * 0.1 to 10 seconds: inference window. Shorter answers sooner, longer sees more of the sentence. Default 1. In a live
-   * session 0.2 to 2, default 0.4.
+   * session 0.2 to 2, default 0.32.
    */
   readonly chunkDuration?: number;
   /** 8000 to 192000 Hz: rate of headerless PCM. Default 24000. */
@@ -120,7 +120,7 @@ export class FacecastClient {
         const session = new FacecastSession(this.#transport, {
           ...unknownSession(id, options.audioSampleRate),
           live: options.live ?? false,
-          chunkDuration: options.chunkDuration ?? (options.live ? 0.4 : 1),
+          chunkDuration: options.chunkDuration ?? (options.live ? 0.32 : 1),
           nextChunkIndex: 0,
         });
         if (await this.#isOpen(session, options.signal)) return session;

@@ -8,7 +8,7 @@ import { sendEvents } from './session-events.js';
 import { receiveAudio, receiveImage, receiveNoFile } from './uploads.js';
 
 /** Seconds of the inference window in a live session. */
-const LIVE_WINDOW_SECONDS = { default: 0.4, least: 0.2, most: 2 };
+const LIVE_WINDOW_SECONDS = { default: 0.32, least: 0.2, most: 2 };
 const CHUNKED = '/api/audio-driven/chunked';
 
 /** `init`, `feed`, `interrupt`, `status`, `events` and `delete` of chunked sessions; `docs/api.md` is their contract. */

@@ -54,7 +54,7 @@ async function until(id: string, condition: (status: Record<string, number | str
 
 it('one live talk: idle, speech, an interruption, speech again, the end; recorded whole', async () => {
   const answer = await api.init(samplePortrait, { live: true, record: true, size: 256 });
-  expect(answer.body).toMatchObject({ status: 'success', live: true, chunk_duration: 0.4 });
+  expect(answer.body).toMatchObject({ status: 'success', live: true, chunk_duration: 0.32 });
   expect(answer.body.warnings).toBeUndefined();
   const id: string = answer.body.session_id;
   expect(answer.body.multivariant_url).toBe(`/hls/${id}/multivariant.m3u8`);
