@@ -75,8 +75,9 @@ export interface ServiceHealth {
 interface InitAnswer {
   readonly session_id: string;
   readonly hls_url: string;
-  readonly multivariant_url: string;
-  readonly live: boolean;
+  /** Missing, like the next one, where the service knows no live sessions yet. */
+  readonly multivariant_url?: string;
+  readonly live?: boolean;
   readonly chunk_duration: number;
   readonly audio_sample_rate: number;
   readonly warnings?: readonly string[];
@@ -157,8 +158,8 @@ export class FacecastClient {
     return new FacecastSession(this.#transport, {
       id: answer.session_id,
       hlsPath: answer.hls_url,
-      multivariantPath: answer.multivariant_url,
-      live: answer.live,
+      multivariantPath: answer.multivariant_url ?? answer.hls_url,
+      live: answer.live ?? false,
       warnings: answer.warnings ?? [],
       chunkDuration: answer.chunk_duration,
       audioSampleRate: answer.audio_sample_rate,
