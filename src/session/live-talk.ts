@@ -217,7 +217,9 @@ export class LiveTalk implements Talk {
   async #placeWindow(): Promise<void> {
     const from = this.#windows.totalSamples;
     const end = this.#windows.nextStartFrame + this.#windows.windowFrames;
-    const { forModel, forStream, speechSamples } = await this.#speech.take(end * SAMPLES_PER_FRAME - from);
+    // After an interruption of a talk that lags, the next window may lie wholly before what was taken back.
+    const missing = Math.max(0, end * SAMPLES_PER_FRAME - from);
+    const { forModel, forStream, speechSamples } = await this.#speech.take(missing);
     this.#sound.append(forStream);
     this.#windows.push(forModel);
     for (let frame = this.#frames + this.#ahead.length; frame < end; frame++) {

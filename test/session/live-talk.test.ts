@@ -228,6 +228,21 @@ it('interruptions at any moment leave sound and picture in step', async () => {
   expect(stream.frames.slice(-3)).toEqual([0, 0, 0]);
 });
 
+it('can be interrupted while pictures are more than a window behind', async () => {
+  begin();
+  await until(() => talk.frames >= 5, 'idling');
+  await talk.push(counting(0, 5 * RATE));
+  avatar.renderMilliseconds = 1500;
+  const before = talk.frames;
+  await until(() => talk.frames >= before + 30, 'lateness');
+  expect(await talk.interrupt()).toBeGreaterThan(2);
+  avatar.renderMilliseconds = 0;
+  const interrupted = talk.frames;
+  await until(() => talk.frames >= interrupted + 30, 'going on');
+  expect(stream.frames.slice(-5)).toEqual([0, 0, 0, 0, 0]);
+  expect(stream.sound.subarray((interrupted + 5) * SOUND_PER_FRAME).every((sample) => sample === 0)).toBe(true);
+});
+
 it('goes on with the picture before where one comes too late, and says so; the sound is whole', async () => {
   begin();
   await until(() => talk.frames > 5, 'idling');
