@@ -25,7 +25,7 @@ export class Picker {
   constructor(root, options) {
     this.#root = root;
     this.#options = options;
-    this.#sampleButton = /** @type {HTMLButtonElement} */ (root.querySelector('button.sample:not(.listen)'));
+    this.#sampleButton = /** @type {HTMLButtonElement} */ (root.querySelector('button.sample:not(.other)'));
     this.#sampleButton.addEventListener('click', () => this.useSample());
     const input = /** @type {HTMLInputElement} */ (root.querySelector('input[type=file]'));
     input.addEventListener('change', () => {

@@ -1,4 +1,4 @@
-/** @import { FacecastSession, InitOptions } from 'facecast-client' */
+/** @import { InitOptions } from 'facecast-client' */
 
 /** What the session's options are called in forms. */
 const FIELDS = /** @type {const} */ ({
@@ -10,18 +10,20 @@ const FIELDS = /** @type {const} */ ({
   poseStyle: 'pose_style',
   gazeStyle: 'gaze_style',
   size: 'size',
+  live: 'live',
+  record: 'record',
 });
 
 /** Where the service is, without a slash at the end. */
-const SERVICE = new URL('.', import.meta.url).href.replace(/\/$/, '');
+export const SERVICE = new URL('.', import.meta.url).href.replace(/\/$/, '');
 
 /** Address of this page that opens the session. @param {string} id */
 export function pageUrl(id) {
   return `${SERVICE}/?session=${encodeURIComponent(id)}`;
 }
 
-/** HTML that plays the talk in another page. @param {FacecastSession} session */
-export function embedding({ hlsUrl }) {
+/** HTML that plays the talk in another page. @param {string} hlsUrl */
+export function embedding(hlsUrl) {
   return `<video id="talk" controls playsinline></video>
 <script src="${SERVICE}/vendor/hls.js/hls.min.js"></script>
 <script>
@@ -38,13 +40,18 @@ export function embedding({ hlsUrl }) {
  */
 export function curlLines(options, { portrait, recording }) {
   const api = `${SERVICE}/api/audio-driven/chunked`;
-  const fields = Object.entries(FIELDS)
+  return `curl -F session_id=my-first-talk -F ${curlFile('image', portrait)} ${curlFields(options)} ${api}/init
+curl -F session_id=my-first-talk -F ${curlFile('audio_chunk', recording)} -F is_final_chunk=true ${api}/feed
+curl --retry 60 --retry-delay 1 --retry-all-errors -fo talk.mp4 ${SERVICE}/api/hls/my-first-talk/download`;
+}
+
+/** The options as curl's form fields. @param {InitOptions} options */
+export function curlFields(options) {
+  return Object.entries(FIELDS)
     .map(([option, field]) => [field, options[/** @type {keyof typeof FIELDS} */ (option)]])
     .filter(([, value]) => value !== undefined)
-    .map(([field, value]) => `-F ${field}=${Array.isArray(value) ? `'${JSON.stringify(value)}'` : value}`);
-  return `curl -F session_id=my-first-talk -F ${file('image', portrait)} ${fields.join(' ')} ${api}/init
-curl -F session_id=my-first-talk -F ${file('audio_chunk', recording)} -F is_final_chunk=true ${api}/feed
-curl --retry 60 --retry-delay 1 --retry-all-errors -fo talk.mp4 ${SERVICE}/api/hls/my-first-talk/download`;
+    .map(([field, value]) => `-F ${field}=${Array.isArray(value) ? `'${JSON.stringify(value)}'` : value}`)
+    .join(' ');
 }
 
 /**
@@ -53,7 +60,7 @@ curl --retry 60 --retry-delay 1 --retry-all-errors -fo talk.mp4 ${SERVICE}/api/h
  * @param {string} field
  * @param {string} name
  */
-function file(field, name) {
+export function curlFile(field, name) {
   if (/^\w[\w.+-]*$/.test(name)) return `${field}=@${name}`;
   const forCurl = `${field}=@"${name.replace(/[\\"]/g, '\\$&')}"`;
   return `'${forCurl.replaceAll("'", `'\\''`)}'`;

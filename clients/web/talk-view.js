@@ -1,25 +1,25 @@
-import { curlLines, embedding, pageUrl } from './snippets.js';
-import { inSeconds, inWords } from './words.js';
+import { inWords } from './words.js';
 
-/** @import { FacecastSession, InitOptions, SessionStatus } from 'facecast-client' */
+/** @import { FacecastSession } from 'facecast-client' */
 
-const FRAMES_PER_SECOND = 25;
-const BUFFER_RATE = 16_000;
+/**
+ * @typedef {object} Snippets text to copy
+ * @property {string} page address of this page with the talk
+ * @property {string} hls address of the playlist
+ * @property {string} embed HTML that plays it
+ * @property {string} [curl] commands that make the same, where it is known how it was made
+ */
 
 /** @param {string} id @returns {HTMLElement} */
 function element(id) {
   return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
-/** The left half of the page below the screen: what the talk is doing, and what can be done with it. */
+/** Below the screen: what the talk is doing in a word, what went wrong, and what can be done with it. */
 export class TalkView {
   #download = /** @type {HTMLButtonElement} */ (element('download'));
   /** What the download button saves. */
   #file = { href: '', download: '' };
-  /** Length of the recording in seconds, where it is known. @type {number | undefined} */
-  #totalSeconds;
-  /** Seconds of speech accepted. */
-  #accepted = 0;
 
   constructor() {
     this.#download.addEventListener('click', () => this.#save());
@@ -37,55 +37,30 @@ export class TalkView {
     link.click();
   }
 
-  /** @param {number | undefined} totalSeconds length of the recording */
-  begin(totalSeconds) {
-    this.#totalSeconds = totalSeconds;
-    this.#accepted = 0;
-    this.clearError();
-    this.warn([]);
-    for (const id of ['accepted', 'rendered', 'frames', 'first']) element(`figure-${id}`).textContent = '–';
-    this.#meter(0, 0);
-    this.#showDetails(true);
-    element('actions').hidden = true;
-    element('share').hidden = true;
-    this.#setComplete(false);
-  }
-
   /**
    * @param {FacecastSession} session
-   * @param {{ options: InitOptions, names: { portrait: string, recording: string } } | undefined} made how it was made,
-   *   where this page made it
+   * @param {Snippets} snippets
+   * @param {{ downloadable?: boolean }} [options] whether there will be something to download
    */
-  opened(session, made) {
+  opened(session, snippets, { downloadable = true } = {}) {
     this.warn(session.warnings);
+    this.#file = { href: session.downloadUrl, download: `facecast-${session.id.slice(0, 8)}.mp4` };
+    this.#download.hidden = !downloadable;
+    this.setComplete(false);
     element('actions').hidden = false;
     element('share').hidden = false;
-    this.#file = { href: session.downloadUrl, download: `facecast-${session.id.slice(0, 8)}.mp4` };
-    element('snippet-page').textContent = pageUrl(session.id);
-    element('snippet-hls').textContent = session.hlsUrl;
-    element('snippet-embed').textContent = embedding(session);
+    element('snippet-page').textContent = snippets.page;
+    element('snippet-hls').textContent = snippets.hls;
+    element('snippet-embed').textContent = snippets.embed;
     const curl = element('snippet-curl');
-    curl.textContent = made ? curlLines(made.options, made.names) : '';
-    /** @type {HTMLElement} */ (curl.closest('.snippet')).hidden = !made;
+    curl.textContent = snippets.curl ?? '';
+    /** @type {HTMLElement} */ (curl.closest('.snippet')).hidden = !snippets.curl;
   }
 
-  /** @param {SessionStatus} status */
-  progress({ status, total_frames_generated: frames, buffer_samples: waiting }) {
-    const rendered = frames / FRAMES_PER_SECOND;
-    // What is being rendered at this moment is in neither number, so the sum goes up and down a little.
-    this.#accepted = Math.max(this.#accepted, rendered + waiting / BUFFER_RATE);
-    element('figure-accepted').textContent = inSeconds(this.#accepted);
-    element('figure-rendered').textContent = inSeconds(rendered);
-    element('figure-frames').textContent = String(frames);
-    const total = Math.max(this.#totalSeconds ?? 0, this.#accepted, 1e-6);
-    if (status === 'complete') this.#meter(1, 1);
-    else this.#meter(this.#accepted / total, rendered / total);
-    this.#setComplete(status === 'complete');
-  }
-
-  /** @param {number} milliseconds from the wish to speak to the first picture on this screen */
-  firstPicture(milliseconds) {
-    element('figure-first').textContent = inSeconds(milliseconds / 1000);
+  /** @param {boolean} complete */
+  setComplete(complete) {
+    this.#download.disabled = !complete;
+    element('stop').textContent = complete ? 'Delete' : 'Stop';
   }
 
   /** Said to screen readers too, so only when it changes. @param {string} text @param {'idle' | 'busy' | 'done'} kind */
@@ -118,28 +93,9 @@ export class TalkView {
 
   /** Back to before there was a talk. */
   clear() {
-    this.#showDetails(false);
     element('actions').hidden = true;
     element('share').hidden = true;
     this.warn([]);
-  }
-
-  /** @param {boolean} shown */
-  #showDetails(shown) {
-    element('meter').hidden = !shown;
-    element('figures').hidden = !shown;
-  }
-
-  /** @param {boolean} complete */
-  #setComplete(complete) {
-    this.#download.disabled = !complete;
-    element('stop').textContent = complete ? 'Delete' : 'Stop';
-  }
-
-  /** @param {number} accepted @param {number} rendered parts of the whole, 0 to 1 */
-  #meter(accepted, rendered) {
-    element('meter-accepted').style.transform = `scaleX(${accepted})`;
-    element('meter-rendered').style.transform = `scaleX(${rendered})`;
-    element('meter').ariaValueNow = String(Math.round(rendered * 100));
+    this.say('Ready when you are.', 'idle');
   }
 }

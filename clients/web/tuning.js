@@ -19,10 +19,29 @@ export function showValues(form) {
   update();
 }
 
+/** Range and default of the window, seconds: a live session should answer soon. */
+const WINDOWS = /** @type {const} */ ({
+  recording: { min: '0.1', max: '10', value: '1', help: '0.1 to 10 s; shorter answers sooner' },
+  live: { min: '0.2', max: '2', value: '0.32', help: '0.2 to 2 s; shorter answers sooner' },
+});
+
+/**
+ * Offers what there is to tune for a talk of this kind.
+ * @param {HTMLFormElement} form
+ * @param {'recording' | 'live'} kind
+ */
+export function tuneFor(form, kind) {
+  const input = /** @type {HTMLInputElement} */ (form.elements.namedItem('chunkDuration'));
+  const { min, max, value, help } = WINDOWS[kind];
+  Object.assign(input, { min, max, value, defaultValue: value });
+  /** @type {HTMLElement} */ (input.parentElement?.querySelector('small')).textContent = help;
+  input.dispatchEvent(new Event('input', { bubbles: true }));
+}
+
 /**
  * Reads the session's options from the form.
  * @param {HTMLFormElement} form
- * @returns {{ options: InitOptions, pace: 'realtime' | 'full' }}
+ * @returns {{ options: InitOptions, pace: 'realtime' | 'full', record: boolean }} `record` is for live sessions
  */
 export function readTuning(form) {
   const data = new FormData(form);
@@ -44,5 +63,6 @@ export function readTuning(form) {
       ...(gaze.some(Boolean) && { gazeStyle: gaze }),
     },
     pace: data.get('pace') === 'realtime' ? 'realtime' : 'full',
+    record: data.has('record'),
   };
 }
