@@ -7,6 +7,9 @@ import { eachNode, GRID_NODES, gridUnitsPerPixel, type WarpGrid } from './warp-g
 /** Nine products of a rotation-minus-identity entry with a coordinate, then the two shifts. */
 const POSE_COEFFICIENTS = 11;
 
+/** Depth gained per length along the picture, at most. */
+const STEEPEST = 1.7;
+
 /** The head's shape: canonical coordinates (u) of what each grid node shows. */
 export class HeadShape {
   readonly nodes: Float64Array;
@@ -16,17 +19,60 @@ export class HeadShape {
   constructor(face: FaceFrame, grid: WarpGrid) {
     this.face = face;
     this.depth = depthSurface(face);
+    const depths = new Float64Array(GRID_NODES * GRID_NODES);
+    eachNode(grid, (x, y, node) => {
+      depths[node] = this.depthAt(x, y);
+    });
+    limitSlope(depths, (STEEPEST * grid.cell) / face.unit);
     this.nodes = new Float64Array(GRID_NODES * GRID_NODES * 3);
-    eachNode(grid, (x, y, node) => this.nodes.set(this.at(x, y), node * 3));
+    eachNode(grid, (x, y, node) => this.nodes.set(this.toHead(x, y, depths[node]), node * 3));
   }
 
   /** Canonical coordinates of a picture position. */
   at(x: number, y: number): [number, number, number] {
+    return this.toHead(x, y, this.depthAt(x, y));
+  }
+
+  /** How far behind the middle between the eyes a place of the picture lies, u. */
+  private depthAt(x: number, y: number): number {
     const { centre, unit } = this.face;
     const dx = (x - centre[0]) / unit;
     const dy = (y - centre[1]) / unit;
     // Far from the face the spline's linear part would run away; the head is nowhere deeper than its ears by much.
-    return toCanonical(this.face, dx, dy, clamp(this.depth.at(clamp(dx, -2, 2), clamp(dy, -2.5, 2.5)), -1, 1.6));
+    return clamp(this.depth.at(clamp(dx, -2, 2), clamp(dy, -2.5, 2.5)), -1, 1.6);
+  }
+
+  private toHead(x: number, y: number, depth: number): [number, number, number] {
+    const { centre, unit } = this.face;
+    return toCanonical(this.face, (x - centre[0]) / unit, (y - centre[1]) / unit, depth);
+  }
+}
+
+/**
+ * Bounds how much deeper a node may lie than its neighbours. Where a cheek turns away the surface falls off so steeply
+ * that a turn of the head would fold the picture over itself, which shows as a jagged edge.
+ */
+function limitSlope(depths: Float64Array, most: number): void {
+  const relax = (node: number, neighbour: number, step: number) => {
+    depths[node] = min(depths[node], depths[neighbour] + step);
+  };
+  const last = GRID_NODES - 1;
+  for (const step of [1, -1] as const) {
+    for (let i = 0; i <= last; i++) {
+      for (let j = 0; j <= last; j++) {
+        const [row, column] = step > 0 ? [i, j] : [last - i, last - j];
+        const node = row * GRID_NODES + column;
+        const [above, beside] = [row - step, column - step];
+        const up = above >= 0 && above <= last;
+        if (up) relax(node, above * GRID_NODES + column, most);
+        if (beside >= 0 && beside <= last) {
+          relax(node, row * GRID_NODES + beside, most);
+          if (up) relax(node, above * GRID_NODES + beside, most * Math.SQRT2);
+        }
+        const across = column + step;
+        if (up && across >= 0 && across <= last) relax(node, above * GRID_NODES + across, most * Math.SQRT2);
+      }
+    }
   }
 }
 
