@@ -141,7 +141,7 @@ export class FacecastSession {
   }
 
   /**
-   * What happens in the session, as it happens, until it is closed. A connection that breaks is made anew, and what
+   * What happens in the session, from the first `next` on, until it is closed. A connection that breaks is made anew, and what
    * happened meanwhile is told.
    * @throws FacecastError when the service cannot be reached any more, or knows no such session; the signal's reason
    */

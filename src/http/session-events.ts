@@ -34,8 +34,8 @@ export function sendEvents(session: Session, request: Request, response: Respons
     if (response.writableLength > MOST_WAITING_BYTES) response.destroy();
     else response.write(text);
   };
-  // What browsers wait before they come back, milliseconds.
-  write('retry: 1000\n\n');
+  // What browsers wait before they come back, milliseconds; and where they are, should they leave before the first event.
+  write(`retry: 1000\nid: ${after}\n\n`);
   const unsubscribe = session.events.subscribe((event) => {
     write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(inSnakeCase(event))}\n\n`);
     if (event.type === 'closed') response.end();
