@@ -239,10 +239,17 @@ function warmUpSizes(sizes: readonly number[], device: Device): readonly number[
 }
 
 /** Keeps `pose_style` within what the pack can show, and says so. */
-function limitPose(parameters: MotionParameters, limit: number | undefined, warnings: string[]): MotionParameters {
+function limitPose(
+  parameters: MotionParameters,
+  limit: readonly number[] | undefined,
+  warnings: string[],
+): MotionParameters {
   const { poseStyle } = parameters;
-  if (!poseStyle || limit === undefined || poseStyle.every((angle) => Math.abs(angle) <= limit)) return parameters;
-  warnings.push(`pose_style: this model turns the head by at most ${limit} rad each way; more was limited to that.`);
-  const [pitch, yaw, roll] = poseStyle.map((angle) => Math.max(-limit, Math.min(limit, angle)));
+  if (!poseStyle || limit === undefined || poseStyle.every((angle, axis) => Math.abs(angle) <= limit[axis]!)) {
+    return parameters;
+  }
+  const [pitch, yaw, roll] = poseStyle.map((angle, axis) => Math.max(-limit[axis]!, Math.min(limit[axis]!, angle)));
+  const most = ['pitch', 'yaw', 'roll'].map((name, axis) => `${limit[axis]} rad of ${name}`).join(', ');
+  warnings.push(`pose_style: this model shows at most ${most}, each way; more was limited to that.`);
   return { ...parameters, poseStyle: [pitch!, yaw!, roll!] };
 }

@@ -35,8 +35,8 @@ const packSchema = z.strictObject({
     window: positive.nullable(),
     context: positive,
     token_scale: z.array(z.number().positive()).optional(),
-    /** Radians that `pose_style` may turn the head each way, for what the model moves by itself to have room. */
-    pose_limit: z.number().positive().optional(),
+    /** Radians of pitch, yaw and roll that `pose_style` may ask for each way: what the model moves by itself needs room too. */
+    pose_limit: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]).optional(),
   }),
   audio: z.strictObject({
     features: positive,

@@ -140,7 +140,7 @@ it('warns of what it limits and of what it does not know', async () => {
   const { status, body } = await api.init(samplePortrait, { pose_style: '[0, 0.5, 0]', cfgscale: 3 });
   expect(status).toBe(200);
   expect(body.warnings).toEqual([
-    expect.stringMatching(/^pose_style: .* at most 0\.2 rad/),
+    expect.stringMatching(/^pose_style: .* at most 0\.2 rad of pitch, 0\.2 rad of yaw, 0\.1 rad of roll/),
     expect.stringMatching(/^cfgscale: there is no such field/),
   ]);
   await api.delete(body.session_id);
