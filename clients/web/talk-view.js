@@ -27,9 +27,14 @@ export class TalkView {
 
   /** Saves the talk, if it is still there: a link would go nowhere without a word. */
   async #save() {
-    const found = await fetch(this.#file.href, { method: 'HEAD' }).catch(() => undefined);
+    const { href } = this.#file;
+    const found = await fetch(href, { method: 'HEAD' }).catch(() => undefined);
     if (!found?.ok) {
-      this.fail(found ? { code: 'session_not_found' } : { code: 'network' });
+      // The answer to HEAD has no words.
+      const why = await fetch(href)
+        .then((response) => response.json())
+        .catch(() => ({ code: 'network' }));
+      this.fail(why);
       return;
     }
     const link = document.createElement('a');

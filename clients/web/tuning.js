@@ -21,8 +21,8 @@ export function showValues(form) {
 
 /** Range and default of the window, seconds: a live session should answer soon. */
 const WINDOWS = /** @type {const} */ ({
-  recording: { min: '0.1', max: '10', value: '1', help: '0.1 to 10 s; shorter answers sooner' },
-  live: { min: '0.2', max: '2', value: '0.32', help: '0.2 to 2 s; shorter answers sooner' },
+  recording: { min: '0.1', max: '10', step: '0.1', value: '1', help: '0.1 to 10 s; shorter answers sooner' },
+  live: { min: '0.2', max: '2', step: '0.04', value: '0.32', help: '0.2 to 2 s; shorter answers sooner' },
 });
 
 /**
@@ -32,8 +32,8 @@ const WINDOWS = /** @type {const} */ ({
  */
 export function tuneFor(form, kind) {
   const input = /** @type {HTMLInputElement} */ (form.elements.namedItem('chunkDuration'));
-  const { min, max, value, help } = WINDOWS[kind];
-  Object.assign(input, { min, max, value, defaultValue: value });
+  const { min, max, step, value, help } = WINDOWS[kind];
+  Object.assign(input, { min, max, step, value, defaultValue: value });
   /** @type {HTMLElement} */ (input.parentElement?.querySelector('small')).textContent = help;
   input.dispatchEvent(new Event('input', { bubbles: true }));
 }

@@ -17,6 +17,8 @@ const { liveCurlLines, liveEmbedding } = require('../../clients/web/live/live-sn
 const { toPcm, bytesOf } = require('../../clients/web/live/pcm.js');
 const { sayRecording } = require('../../clients/web/live/say-recording.js');
 const { runsOf } = require('../../clients/web/live/sparkline.js');
+const { tuneFor } = require('../../clients/web/tuning.js');
+const { untilWhole } = require('../../clients/web/live/until-whole.js');
 const { VoiceGate } = require('../../clients/web/live/voice-gate.js');
 const html = readFileSync(join(web, 'index.html'), 'utf8');
 
@@ -275,6 +277,55 @@ describe('waiting for the playlist', () => {
     expect(asked).toBe(2 + 60);
     await expect(wait(AbortSignal.abort())).rejects.toThrow();
     expect(asked).toBe(2 + 60 + 1);
+  });
+});
+
+describe('waiting for the whole talk', () => {
+  const { fetch } = globalThis;
+  const texts: string[] = [];
+  let asked: number;
+  beforeEach(() => {
+    asked = 0;
+    globalThis.fetch = async () => {
+      asked++;
+      const text = texts.shift();
+      if (text === undefined) throw new TypeError('fetch failed');
+      return new Response(text);
+    };
+  });
+  afterEach(() => {
+    globalThis.fetch = fetch;
+  });
+  const wait = (signal = new AbortController().signal) => untilWhole('http://here/playlist.m3u8', signal, 1);
+
+  it('ends with the playlist of all of it, not with that of the last window', async () => {
+    texts.push('#EXTM3U\n#EXT-X-ENDLIST\n', '#EXTM3U\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-ENDLIST\n');
+    await wait();
+    expect(asked).toBe(2);
+  });
+
+  it('takes what there is in the end, and stops when it is told to', async () => {
+    await wait();
+    expect(asked).toBe(20);
+    await expect(wait(AbortSignal.abort())).rejects.toThrow();
+    expect(asked).toBe(21);
+  });
+});
+
+describe('the window to be tuned', () => {
+  it.each([
+    ['recording', 1],
+    ['live', 0.32],
+  ])("%s: begins at the service's default, where the slider can stand", (kind, usual) => {
+    const small = { textContent: '' };
+    const input = Object.assign(new EventTarget(), { parentElement: { querySelector: () => small } });
+    tuneFor({ elements: { namedItem: () => input } }, kind);
+    const { min, max, step, value, defaultValue } = input as unknown as Record<string, string>;
+    expect(Number(value)).toBe(usual);
+    expect(defaultValue).toBe(value);
+    const steps = (Number(value) - Number(min)) / Number(step);
+    expect(steps).toBeCloseTo(Math.round(steps), 9);
+    expect(small.textContent).toContain(`${min} to ${max} s`);
   });
 });
 

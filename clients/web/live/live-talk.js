@@ -5,10 +5,13 @@ import { liveCurlLines, liveEmbedding } from './live-snippets.js';
 import { LiveSpeech } from './live-speech.js';
 import { LiveView } from './live-view.js';
 import { machineSampleRate } from './microphone.js';
+import { untilWhole } from './until-whole.js';
 
 /** @import { FacecastSession, InitOptions, SessionEvent, SessionStatus } from 'facecast-client' */
 /** @import { RecordingPicker } from '../recording-picker.js' */
 /** @import { Stage } from '../talk.js' */
+
+const WHOLE = 'Fetching the whole talk …';
 
 /** @param {string} id @returns {HTMLElement} */
 function element(id) {
@@ -25,6 +28,8 @@ export class LiveTalk extends Talk {
   /** Whether all of it is kept; undefined where another has opened it. @type {boolean | undefined} */
   #record;
   #speaking = false;
+  /** Whether the viewer has stopped it, and it has not ended yet. */
+  #ending = false;
   /** @type {SessionStatus['status']} */
   #state = 'waiting_for_audio';
 
@@ -71,7 +76,8 @@ export class LiveTalk extends Talk {
     // What may be kept is not thrown away.
     if (!this.session || this.#record === false || this.#over) return 'leave';
     this.#speech?.closeMicrophone();
-    this.stage.view.say('Ending the talk …', 'busy');
+    this.#ending = true;
+    this.#say();
     // What is still to be said is not: the end is now. It comes all the same where that fails.
     await this.#interrupt().catch(() => undefined);
     await this.session.finish({ signal: this.signal });
@@ -94,7 +100,7 @@ export class LiveTalk extends Talk {
     }
     this.#listen(session);
     await session.waitUntilComplete({ signal, pollSeconds: 1, onProgress: (status) => this.#show(status) });
-    this.#showRecording(session);
+    await this.#showRecording(session);
   }
 
   /** @param {FacecastSession} session */
@@ -157,18 +163,23 @@ export class LiveTalk extends Talk {
   #say() {
     const { view } = this.stage;
     if (this.#state === 'error') view.say('The session has stopped.', 'done');
-    else if (this.#state !== 'complete') view.say(this.#speaking ? 'Live: speaking …' : 'Live: listening …', 'busy');
+    else if (this.#state === 'complete')
+      view.say(this.#record ? 'The talk is over, and kept.' : 'The talk is over.', 'done');
+    else if (this.#ending) view.say('Ending the talk …', 'busy');
+    else view.say(this.#speaking ? 'Live: speaking …' : 'Live: listening …', 'busy');
   }
 
   /** What is left after the end. @param {FacecastSession} session */
-  #showRecording(session) {
-    const { view } = this.stage;
+  async #showRecording(session) {
+    const { screen, view } = this.stage;
     this.#console.end();
     this.#view.over();
     element('interrupt').hidden = true;
     view.setComplete(true);
-    view.say(this.#record ? 'The talk is over, and kept.' : 'The talk is over.', 'done');
+    if (this.#record === false) return;
+    screen.wait(WHOLE);
+    await untilWhole(session.hlsUrl, this.signal);
     // From its start, when the viewer wishes.
-    if (this.#record !== false) this.watch(session.hlsUrl, { autoplay: false, waitText: 'Fetching the whole talk …' });
+    this.watch(session.hlsUrl, { autoplay: false, waitText: WHOLE });
   }
 }
