@@ -45,12 +45,11 @@ export class TalkView {
   /**
    * @param {FacecastSession} session
    * @param {Snippets} snippets
-   * @param {{ downloadable?: boolean }} [options] whether there will be something to download
    */
-  opened(session, snippets, { downloadable = true } = {}) {
+  opened(session, snippets) {
     this.warn(session.warnings);
     this.#file = { href: session.downloadUrl, download: `facecast-${session.id.slice(0, 8)}.mp4` };
-    this.#download.hidden = !downloadable;
+    this.#download.hidden = false;
     this.setComplete(false);
     element('actions').hidden = false;
     element('share').hidden = false;
@@ -60,6 +59,11 @@ export class TalkView {
     const curl = element('snippet-curl');
     curl.textContent = snippets.curl ?? '';
     /** @type {HTMLElement} */ (curl.closest('.snippet')).hidden = !snippets.curl;
+  }
+
+  /** While there is nothing to download. @param {boolean} hidden */
+  hideDownload(hidden) {
+    this.#download.hidden = hidden;
   }
 
   /** @param {boolean} complete */

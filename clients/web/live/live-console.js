@@ -10,7 +10,7 @@ function element(id) {
   return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
-/** What there is to speak with while a session is live: it takes the place of the form. */
+/** What there is to speak with while a session is live: it takes the place of the form, and the recording's picker with it. */
 export class LiveConsole {
   #say = /** @type {HTMLButtonElement} */ (element('say'));
   #recording;
@@ -33,19 +33,25 @@ export class LiveConsole {
     this.#say.addEventListener('click', () => this.#sayRecording(), { signal });
     element('speech-error').hidden = true;
     this.#showSaying();
-    this.#exchange(true);
     signal.addEventListener('abort', () => this.end());
   }
 
   /** Brings the form back. */
   end() {
+    if (!this.#speech) return;
+    this.#speech = undefined;
     this.#microphoneIsOff();
-    this.#exchange(false);
+    this.#exchange(element('console'), element('form'), element('speak'));
+    element('form-recording').append(element('recording'));
   }
 
   /** From here on there is something to speak with. @param {LiveSpeech} speech */
   connect(speech) {
     this.#speech = speech;
+    this.#exchange(element('form'), element('console'), element('talk'));
+    element('console-recording').append(element('recording'));
+    // The form was longer.
+    this.#screen.root.scrollIntoView({ block: 'nearest' });
   }
 
   /** @param {number} level of the microphone, 0 to 1 */
@@ -112,11 +118,16 @@ export class LiveConsole {
     }
   }
 
-  /** @param {boolean} live whether the console takes the form's place; the recording's picker is in both */
-  #exchange(live) {
-    element('console').hidden = !live;
-    element('form').hidden = live;
-    const place = element(live ? 'console-recording' : 'form-recording');
-    place.append(element('recording'));
+  /**
+   * The keyboard goes on where the one that goes leaves off.
+   * @param {HTMLElement} goes
+   * @param {HTMLElement} comes
+   * @param {HTMLElement} first
+   */
+  #exchange(goes, comes, first) {
+    const focused = goes.contains(document.activeElement) || document.activeElement === document.body;
+    goes.hidden = true;
+    comes.hidden = false;
+    if (focused) first.focus({ preventScroll: true });
   }
 }

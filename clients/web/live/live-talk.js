@@ -93,7 +93,9 @@ export class LiveTalk extends Talk {
     const { stage, signal } = this;
     const url = session.multivariantUrl;
     const snippets = { page: pageUrl(session.id), hls: url, embed: liveEmbedding(url) };
-    stage.view.opened(session, curl ? { ...snippets, curl } : snippets, { downloadable: this.#record !== false });
+    stage.view.opened(session, curl ? { ...snippets, curl } : snippets);
+    // There is no saying how long it will be until it is complete.
+    stage.view.hideDownload(true);
     if (!this.#over) {
       this.watch(url, { live: true, waitText: 'Going live …' });
       this.#connect(session);
@@ -177,6 +179,7 @@ export class LiveTalk extends Talk {
     element('interrupt').hidden = true;
     view.setComplete(true);
     if (this.#record === false) return;
+    view.hideDownload(false);
     screen.wait(WHOLE);
     await untilWhole(session.hlsUrl, this.signal);
     // From its start, when the viewer wishes.
