@@ -87,7 +87,7 @@ export class SpeechConnection {
         onUtteranceEnded: () => this.#send({ type: 'utterance_ended' }),
         // The session tells by itself when it is over; this is for one that was before.
         onFinished: () => session.over && this.#end(),
-        onFailure: (error) => (session.over ? this.#end() : this.#fail(error)),
+        onFailure: (error) => (this.#isEnding ? this.#end() : this.#fail(error)),
       },
     });
     this.#unsubscribe = session.events.subscribe(({ type }) => {
@@ -184,7 +184,7 @@ export class SpeechConnection {
   }
 
   #tick(): void {
-    if (this.#options.sessions.draining || this.#options.session.over) this.#end();
+    if (this.#isEnding) this.#end();
     else if (this.#soundCame || this.#stream.paused) this.#sendStatus();
   }
 
@@ -222,6 +222,10 @@ export class SpeechConnection {
     const { socket } = this.#options;
     if (socket.bufferedAmount > MAX_UNREAD_BYTES) socket.terminate();
     else socket.send(JSON.stringify(reply));
+  }
+
+  get #isEnding(): boolean {
+    return this.#options.sessions.draining || this.#options.session.over;
   }
 
   /** Closes the socket because no more speech can be taken: the session is over, or the service is shutting down. */

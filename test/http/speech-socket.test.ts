@@ -418,6 +418,16 @@ describe('a socket is closed', () => {
     const client = await connected().ready();
     sessions.draining = true;
     expect((await client.closed).code).toBe(1012);
+    expect(client.of('error')).toEqual([expect.objectContaining({ code: 'draining' })]);
+  });
+
+  it('by the right name when sound comes to a session that is being finished by the shutdown', async () => {
+    await start();
+    const client = await connected().ready();
+    sessions.draining = true;
+    session.closing = true;
+    client.socket.send(counting(1));
+    expect((await client.closed).code).toBe(1012);
   });
 
   it('when it answers no pings; one that does stays', async () => {

@@ -7,6 +7,8 @@ export class FakeSession implements StreamedSession {
   readonly audioSampleRate: number;
   live = true;
   over = false;
+  /** Its final chunk was fed, and it still has something to say. */
+  closing = false;
   error: string | null = null;
   state = 'waiting_for_audio';
   framesGenerated = 0;
@@ -79,6 +81,7 @@ export class FakeSession implements StreamedSession {
   }
 
   #refuseIfOver(): void {
-    if (this.over) throw new AppError('session_closed', this.error ?? 'The final chunk was fed before.');
+    if (this.over || this.closing)
+      throw new AppError('session_closed', this.error ?? 'The final chunk was fed before.');
   }
 }
