@@ -46,6 +46,12 @@ export class LiveSpeech {
     signal.addEventListener('abort', () => this.#close());
   }
 
+  /** Opens the line before there is something to say: what is said while it opens would be late. */
+  prepare() {
+    // What is wrong with it is told when somebody speaks.
+    this.#line.open().catch(() => undefined);
+  }
+
   /**
    * Lets the microphone be heard. Speaking oneself ends the recording that is being said.
    * @param {{ gated: boolean }} options whether only what sounds like a voice is sent

@@ -75,6 +75,7 @@ export class LiveTalk extends Talk {
   async stop() {
     // What may be kept is not thrown away.
     if (!this.session || this.#record === false || this.#over) return 'leave';
+    if (this.#ending) return 'stay';
     this.#speech?.closeMicrophone();
     this.#ending = true;
     this.#say();
@@ -116,6 +117,8 @@ export class LiveTalk extends Talk {
       onError: (error) => this.#console.showError(error),
     });
     this.#console.connect(this.#speech);
+    // A session has one speaker at a time, and who only watches is none.
+    if (this.own) this.#speech.prepare();
     const interrupt = () => this.#interrupt().catch((error) => !signal.aborted && this.#console.showError(error));
     const button = element('interrupt');
     button.hidden = false;
