@@ -99,9 +99,7 @@ def compose_mouth(b, region, at, jaw, gap, rounded, roll, gain):
         teeth_alpha = b.mul(b.to_float(look_up(b, region.table("teeth_alpha", half), skull)), 1 / 255)
         # The lower lip lies in front, but a tucked one rolls in behind the upper teeth; what it leaves is shared between
         # the upper lip and the inside.
-        lower_weight = edge(lower_code)
-        rolled_weight = edge(b.sub(lower_code, rolled))
-        lower_weight = b.mix(lower_weight, rolled_weight, teeth_alpha)
+        lower_weight = edge(b.sub(lower_code, b.mul(teeth_alpha, rolled)))
         left = b.sub(1.0, lower_weight)
         upper_weight = b.min(edge(upper_code), left)
         inner_weight = b.sub(left, upper_weight)

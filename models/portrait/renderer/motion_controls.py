@@ -23,7 +23,7 @@ WIDEST_GAP = 0.19
 JAW_REACH = 0.15
 
 # How much of the lower lip goes in behind the upper teeth at tuck = 1, in u. The lips that were brought together over an
-# open mouth overlap (controls.ts: CLOSING_OVERLAP): that much more.
+# open mouth overlap (lip-closing.ts: CLOSING_OVERLAP): that much more.
 ROLL = 0.034
 OVERLAP = 0.014
 
@@ -49,7 +49,7 @@ def expression_controls(b, t, upper_closing, tuck_raise):
     parted = b.sub(1.0, t["lipclose"])
     tuck = b.mul(t["tuck"], parted)
     # The tucked lower lip (f, v) lies at the upper teeth, however far the jaw has dropped.
-    loose = b.sub(1.0, b.mul(tuck, 0.85))
+    loose = b.sub(1.0, b.mul(b.mul(tuck, tuck), 0.85))
     open_ = b.mul(b.mul(t["open"], parted), loose)
     # `open` is the gap that is seen; over a tucked lip the upper one rises to show the teeth on it.
     raised = b.mul(tuck, tuck_raise)

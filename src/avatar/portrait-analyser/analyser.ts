@@ -1,11 +1,12 @@
 import type { Tensor } from '../../inference/onnx-model.js';
 import type { RgbImage } from '../image.js';
-import { expressionFields, tuckRaise, upperClosing } from './controls.js';
+import { expressionFields } from './expression-fields.js';
 import { type EyeFrame, fitEyeFrame } from './eye-frame.js';
 import { cutEye, eyeRect } from './eyelids.js';
 import { type FaceFrame, fitFaceFrame } from './face-frame.js';
 import { HeadLayer } from './head-layer.js';
 import { EYES, LANDMARK_COUNT } from './landmark-sets.js';
+import { tuckRaise, upperClosing } from './lip-closing.js';
 import { findLipLines } from './lip-curve.js';
 import { abs, clamp, max, min, smoothstep } from './math.js';
 import { fitMouthFrame, inMouth, type MouthFrame } from './mouth-frame.js';
