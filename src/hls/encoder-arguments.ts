@@ -94,7 +94,11 @@ export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets)
         url: `unix:${sockets.video}`,
       },
       {
-        options: ['-map', '1:a', '-c:a', 'aac', '-b:a', `${SOUND_KILOBITS}k`, '-threads', '1', '-filter_threads', '1', ...flv],
+        options: [
+          ...['-map', '1:a', '-c:a', 'aac', '-b:a', `${SOUND_KILOBITS}k`],
+          ...['-threads', '1', '-filter_threads', '1'],
+          ...flv,
+        ],
         url: `unix:${sockets.audio}`,
       },
     ],

@@ -75,7 +75,10 @@ export class EncoderInput {
   }
 
   #send(socket: Socket, bytes: Uint8Array): void {
-    socket.write(bytes, () => {
+    socket.write(bytes, (error) => {
+      // FFmpeg is gone and nobody has taken it, though Node names no error for a write that its socket's end cut off. Whoever
+      // waits is told by FFmpeg's exit.
+      if (error || socket.destroyed) return;
       this.#queuedBytes -= bytes.byteLength;
       this.#onTaken();
     });

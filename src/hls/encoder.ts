@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,8 @@ import { FlvDemuxer, type FlvPacket } from './flv.js';
 const MAX_QUEUED_FRAMES = 8;
 
 export interface EncoderOptions extends EncoderFormat {
+  /** The FFmpeg program, looked for on PATH when it is a plain name; `ffmpeg` when absent. */
+  readonly program?: string;
   readonly logger: Pick<Logger, 'error'>;
   /**
    * Called with every encoded packet, in order within the picture and within the sound. The packet that primes the AAC
@@ -53,7 +56,7 @@ export class Encoder {
     this.#folder = folder;
     this.#frameBytes = (options.width * options.height * 3) / 2;
     // The same FFmpeg that was checked at start; fluent-ffmpeg would listen to FFMPEG_PATH.
-    this.#command = ffmpeg().setFfmpegPath('ffmpeg');
+    this.#command = ffmpeg().setFfmpegPath(options.program ?? 'ffmpeg');
     this.#exited = new Promise((resolve) => {
       this.#command.on('end', () => {
         resolve();
@@ -84,8 +87,12 @@ export class Encoder {
 
   /** FFmpeg's process id while it runs. */
   get pid(): number | undefined {
-    // fluent-ffmpeg keeps the process on the command without declaring it.
-    return (this.#command as unknown as { ffmpegProc?: { pid?: number } }).ffmpegProc?.pid;
+    return this.#process?.pid;
+  }
+
+  get #process(): ChildProcess | undefined {
+    // fluent-ffmpeg keeps it on the command without declaring it.
+    return (this.#command as unknown as { ffmpegProc?: ChildProcess }).ffmpegProc;
   }
 
   get framesWritten(): number {
@@ -171,6 +178,11 @@ export class Encoder {
     for (const { url, options } of outputs) this.#command.output(url).outputOptions([...options]);
     await new Promise<void>((resolve, reject) => {
       this.#command.once('start', () => {
+        // Where the system cannot make the process, fluent-ffmpeg's own listener throws, which would end the service.
+        this.#process
+          ?.removeAllListeners('error')
+          .on('error', (error) => this.#command.emit('error', error, null, null));
+        if (this.pid === undefined) return; // the error follows
         this.#started = true;
         resolve();
       });

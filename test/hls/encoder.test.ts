@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { Encoder, type EncoderOptions } from '../../src/hls/encoder.js';
 import type { FlvPacket } from '../../src/hls/flv.js';
 import { FRAME_BYTES, HEIGHT, testFrames, WIDTH } from './support/test-picture.js';
@@ -116,6 +117,21 @@ describe('Encoder', () => {
     await encoder.close();
   });
 
+  it('does not take for encoded what was on its way when FFmpeg died', async () => {
+    for (let round = 0; round < 3; round++) {
+      const { encoder } = await open();
+      encoder.writeFrames(new Uint8Array(500 * FRAME_BYTES));
+      encoder.writeSound(new Float32Array(20 * SECOND));
+      // A socket's name goes when FFmpeg has connected.
+      const frames = `${socketFolder(encoder.pid as number)}/frames`;
+      for (let waited = 0; existsSync(frames) && waited < 5000; waited += 1) await pause(1);
+      const waiting = expect(encoder.drained()).rejects.toMatchObject({ code: 'internal' });
+      process.kill(encoder.pid as number, 'SIGKILL');
+      await waiting;
+      await encoder.close();
+    }
+  });
+
   it('keeps what FFmpeg said for the log', async () => {
     // An odd width is an error to libx264.
     const { encoder, errors } = await open({ width: 127, height: 96, picture: { width: 127, height: 96 } });
@@ -127,6 +143,20 @@ describe('Encoder', () => {
     });
     expect(String((errors[0] as Error).cause)).toContain('width not divisible by 2');
     await encoder.close();
+  });
+
+  it('does not open when the system cannot make the process, and leaves the service alive', async () => {
+    // fluent-ffmpeg looks at FFmpeg once before its first start: what fails here is the start itself.
+    await (await open()).encoder.close();
+    const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('facecast-')).length;
+    const before = folders();
+    const errors: unknown[] = [];
+    const opening = open({ program: '/nonexistent/ffmpeg', onError: (error) => errors.push(error) });
+    await expect(opening).rejects.toMatchObject({ code: 'internal', message: 'The encoder stopped unexpectedly.' });
+    await expect(opening).rejects.toHaveProperty('cause.message', expect.stringContaining('ENOENT'));
+    expect(errors).toEqual([]);
+    await pause(50);
+    expect(folders()).toBeLessThanOrEqual(before);
   });
 
   it('leaves no process, socket or folder behind', async () => {
