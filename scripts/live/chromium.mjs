@@ -7,14 +7,13 @@ import { chromium } from 'playwright-core';
 /** Where Debian has it; `CHROMIUM` names another. */
 const EXECUTABLE = process.env.CHROMIUM || '/usr/bin/chromium';
 
-/** What the viewer is made of: below the repository, or in hls.js. */
+/** What the viewer is made of, below the repository; the page's player and hls.js come from the service itself. */
 const FILES = {
   'index.html': ['scripts/live/viewer/index.html', 'text/html'],
   'viewer.js': ['scripts/live/viewer/viewer.js', 'text/javascript'],
   'click-listener.js': ['scripts/live/viewer/click-listener.js', 'text/javascript'],
   'time-code.mjs': ['scripts/live/time-code.mjs', 'text/javascript'],
-  'hls.mjs': ['node_modules/hls.js/dist/hls.mjs', 'text/javascript'],
-  'hls.worker.js': ['node_modules/hls.js/dist/hls.worker.js', 'text/javascript'],
+  'noted-hls.js': ['scripts/live/viewer/noted-hls.js', 'text/javascript'],
 };
 
 /** @throws Error that says how to get Chromium, where it is missing or does not start */

@@ -1,6 +1,7 @@
-// Watches a live session in hls.js and notes what is seen, what is heard and what goes wrong. Driven from outside through
-// `window.viewer`.
-import Hls from './hls.mjs';
+// Watches a live session in the studio page's own player and notes what is seen, what is heard and what goes wrong. Driven
+// from outside through `window.viewer`.
+import { Player } from '/player.js';
+import { noted } from './noted-hls.js';
 import { codeHeight, readCode } from './time-code.mjs';
 
 /** Pictures and events that are kept until they are fetched; older ones go first. */
@@ -8,6 +9,7 @@ const MOST_NOTES = 20_000;
 
 const video = document.getElementById('video');
 const notes = { pictures: [], heard: [], waits: [], errors: [] };
+let hls;
 let unread = 0;
 let playing = false;
 
@@ -67,34 +69,31 @@ function watchHealth() {
   });
 }
 
+noted.onNew = (instance) => {
+  hls = instance;
+  const { Events } = instance.constructor;
+  instance.on(Events.ERROR, (_event, { type, details, fatal, error }) => {
+    note(notes.errors, { at: clock(), mediaTime: video.currentTime, type, details, fatal, message: error?.message });
+  });
+};
+
 window.viewer = {
-  /** @param url of a playlist; `lowLatency` false: as a player that knows no parts */
+  /** @param url of a playlist; `lowLatency` false: as a player that knows no parts; `sound` false: mute, and nothing heard */
   async play(url, { lowLatency = true, sound = true } = {}) {
-    const hls = new Hls({
-      lowLatencyMode: lowLatency,
-      // As the studio page does.
-      maxLiveSyncPlaybackRate: 1.5,
-      liveSyncOnStallIncrease: 0.2,
-      backBufferLength: 30,
-      workerPath: new URL('hls.worker.js', import.meta.url).href,
-    });
-    hls.on(Hls.Events.ERROR, (_event, { type, details, fatal, error }) => {
-      note(notes.errors, { at: clock(), mediaTime: video.currentTime, type, details, fatal, message: error?.message });
-      if (fatal && type === Hls.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
-    });
-    hls.loadSource(url);
-    hls.attachMedia(video);
-    window.viewer.hls = hls;
+    if (!lowLatency) noted.overrides = { lowLatencyMode: false };
     watchHealth();
     watchPictures();
+    const onError = ({ message }) => note(notes.errors, { at: clock(), details: 'given up', fatal: true, message });
+    await new Player(video).load(url, { live: true, onError });
     if (sound) await listen();
+    else video.muted = true;
     await video.play();
   },
   /** What was noted since the last call, and where it stands. */
   take() {
     const taken = Object.fromEntries(Object.entries(notes).map(([name, list]) => [name, list.splice(0)]));
     const { droppedVideoFrames } = video.getVideoPlaybackQuality();
-    const { latency, targetLatency } = window.viewer.hls;
+    const { latency, targetLatency } = hls;
     const { currentTime, playbackRate } = video;
     return { ...taken, unread, currentTime, playbackRate, droppedVideoFrames, latency, targetLatency };
   },
