@@ -71,7 +71,8 @@ class FacecastClient:
 
         `options` are form fields: session_id, crop, seed, nfe (5 to 50), cfg_scale (1 to 5), chunk_duration (0.1 to
         10 s), audio_sample_rate (Hz, for headerless PCM), pose_style "[pitch, yaw, roll]" in radians, gaze_style
-        "[x, y]", size (256, 512 or 720 pixels). Returns the service's answer; `self.hls_url` is where to watch.
+        "[x, y]", size (256, 512 or 720 pixels), live (a timeline that never stops; chunk_duration is 0.2 to 2 s there),
+        record (keeps the whole of a live talk). Returns the service's answer; `self.hls_url` is where to watch.
         """
         content = image if isinstance(image, bytes) else Path(image).read_bytes()
         # Sent again, it could open a second session.
@@ -109,6 +110,14 @@ class FacecastClient:
         self._unclear = None
         self._next_index += 1
         return answer
+
+    def interrupt(self) -> float:
+        """Drops what a live session has not said yet and closes the mouth. Returns the seconds of speech dropped.
+
+        Raises FacecastError `not_live` where the session was opened without live=True. The talk goes on with the next chunk.
+        """
+        answer = self._request("POST", "/interrupt", data={"session_id": self.session_id})
+        return float(answer["dropped_seconds"])
 
     def get_status(self) -> dict[str, Any]:
         """What the session is doing: status, total_frames_generated (25 a second), buffer_samples (16 kHz), error."""

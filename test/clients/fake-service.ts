@@ -122,7 +122,7 @@ export class FakeService {
       const answer = { status: 'success', session_id: id, hls_url: `/hls/${id}/playlist.m3u8`, message: 'ready' };
       response.json({
         ...answer,
-        live: this.forms.at(-1)!.fields.live === 'true',
+        live: this.forms.at(-1)!.fields.live?.toLowerCase() === 'true',
         multivariant_url: `/hls/${id}/multivariant.m3u8`,
         chunk_duration: 1,
         audio_sample_rate: 24000,

@@ -105,6 +105,32 @@ describeWithPython('the Python client', () => {
     expect(service.accepted.map(({ file }) => file?.bytes.toString())).toEqual(['one', 'two']);
   });
 
+  it('opens a live session and interrupts it', async () => {
+    const printed = await withSession(
+      "print(client.init_session(b'a picture', live=True, session_id='python-live')['live'])",
+      'print(client.interrupt())',
+    );
+    expect(printed.split('\n')).toEqual(['True', '2.5', '']);
+    const [opened, interrupted] = service.forms.slice(-2);
+    // Python's words for it; the service takes them.
+    expect(opened.fields).toMatchObject({ live: 'True', session_id: 'python-live' });
+    expect(interrupted).toMatchObject({
+      path: '/api/audio-driven/chunked/interrupt',
+      fields: { session_id: 'python-live' },
+    });
+  });
+
+  it('says why a session cannot be interrupted', async () => {
+    service.mishaps.push({ status: 200, body: init }, { status: 409, body: { code: 'not_live', detail: 'No.' } });
+    const printed = await withSession(
+      'try:',
+      '    client.interrupt()',
+      'except FacecastError as error:',
+      '    print(error.code)',
+    );
+    expect(printed).toBe('not_live\n');
+  });
+
   it('understands errors that are none of the service, and a date as Retry-After', async () => {
     const date = new Date(Date.now() + 100_000).toUTCString();
     const later = { status: 503, headers: { 'Retry-After': date } };
