@@ -25,6 +25,7 @@ export const ERROR_STATUS = {
   internal: 500,
   not_ready: 503,
   gpu_memory_full: 503,
+  storage_full: 507,
   draining: 503,
 } as const;
 

@@ -31,6 +31,8 @@ export interface AudioChunkBufferOptions {
    * may then be taken back. Absent: what comes is a recording with an end.
    */
   readonly liveFrames?: number;
+  /** Where the first sample lies. Default 0. */
+  readonly startFrame?: number;
 }
 
 /**
@@ -49,19 +51,23 @@ export class AudioChunkBuffer {
   readonly overlapFrames: number;
   readonly #contextFrames: number;
   readonly #liveFrames: number | undefined;
-  readonly #samples = new SampleQueue();
+  readonly #firstFrame: number;
+  readonly #samples: SampleQueue;
   /** Where the next window starts: every frame before it has been handed out outside of an overlap. */
-  #nextStartFrame = 0;
+  #nextStartFrame: number;
   #finished = false;
 
-  constructor({ chunkDurationSeconds, contextFrames, liveFrames }: AudioChunkBufferOptions) {
+  constructor({ chunkDurationSeconds, contextFrames, liveFrames, startFrame = 0 }: AudioChunkBufferOptions) {
+    this.#firstFrame = startFrame;
+    this.#samples = new SampleQueue(startFrame * SAMPLES_PER_FRAME);
+    this.#nextStartFrame = startFrame;
     this.windowFrames = Math.max(2, Math.round(chunkDurationSeconds * FRAMES_PER_SECOND));
     this.overlapFrames = Math.min(Math.max(1, Math.round(OVERLAP * this.windowFrames)), this.windowFrames - 1);
     this.#contextFrames = contextFrames;
     this.#liveFrames = liveFrames;
   }
 
-  /** Samples pushed. */
+  /** Where the samples end: how many were pushed, and those before the start. */
   get totalSamples(): number {
     return this.#samples.end;
   }
@@ -120,7 +126,7 @@ export class AudioChunkBuffer {
 
     const frames = last ? this.totalFrames - startFrame : this.windowFrames;
     const overlapFrames = last ? 0 : this.overlapFrames;
-    const contextFrames = Math.min(this.#contextFrames, startFrame);
+    const contextFrames = Math.min(this.#contextFrames, startFrame - this.#firstFrame);
     const waveform = this.#samples.read(
       (startFrame - contextFrames) * SAMPLES_PER_FRAME,
       (startFrame + frames) * SAMPLES_PER_FRAME,

@@ -6,11 +6,17 @@ const BLOCK_SAMPLES = 16_384;
  */
 export class SampleQueue {
   #blocks: Float32Array[] = [];
-  /** Position of the first sample of the first block, a multiple of the block size. */
-  #start = 0;
-  #end = 0;
+  /** Position of the first sample of the first block. */
+  #start: number;
+  #end: number;
 
-  /** Position behind the last sample: how many were ever appended. */
+  /** @param start position of the first sample that will be appended */
+  constructor(start = 0) {
+    this.#start = start;
+    this.#end = start;
+  }
+
+  /** Position behind the last sample. */
   get end(): number {
     return this.#end;
   }

@@ -18,8 +18,8 @@ const REWIND_BLEND_FRAMES = 3;
  * features, and the overlap that the next window is cross-faded with. It says which ODEs are to be solved and leaves
  * solving them to whoever asks, who may do so for several sessions at once.
  *
- * A window may start before frames that are final already: these are forgotten, and the new motion takes over from them
- * within three frames.
+ * The first window may start anywhere. Another may start before frames that are final already: these are forgotten, and the
+ * new motion takes over from them within three frames; where they are not remembered any more, it begins anew.
  */
 export class MotionGenerator {
   readonly options: FlowOptions;
@@ -29,6 +29,8 @@ export class MotionGenerator {
   /** The P + 75 frames before the next window's first: motion `[, D]` and features `[, C]`; zeros before the start. */
   readonly #pastTokens: Float32Array;
   readonly #pastFeatures: Float32Array;
+  /** The frame behind the last final one; undefined before the first window, which may start anywhere. */
+  #end: number | undefined;
   /** Frames made final so far. */
   #framesBehind = 0;
   /** The previous window's version of the frames that overlap the next one, `[lead, D]`. */
@@ -48,11 +50,12 @@ export class MotionGenerator {
    * Yields one problem after another and wants each one's solution `[W, D]` back.
    * @param features of the window proper, `[frames, C]`
    * @returns the frames that this window makes final: all but those the next window generates again.
-   * @throws RangeError when the window starts behind the final frames, or more than 75 frames before their end
+   * @throws RangeError when the window starts behind the final frames
    */
   *generate(window: MotionWindow, features: Float32Array): Generator<FlowProblem, Motion, Float32Array> {
     const { tokens: D, features: C } = this.#sizes;
-    if (window.startFrame !== this.#framesBehind) this.#rewind(window.startFrame);
+    this.#end ??= window.startFrame;
+    if (window.startFrame !== this.#end) this.#rewind(window.startFrame);
     const generated = yield* this.#sample(window.startFrame, window.frames, features);
     crossFade(generated, this.#overlap, D);
 
@@ -61,21 +64,34 @@ export class MotionGenerator {
     shiftIn(this.#pastTokens, generated.subarray(0, final * D));
     shiftIn(this.#pastFeatures, features.subarray(0, final * C));
     this.#framesBehind += final;
+    this.#end += final;
     return { startFrame: window.startFrame, frames: final, tokens: generated.slice(0, final * D) };
   }
 
   /** Forgets the final frames from this one on; the first of them are what the next window is cross-faded with. */
   #rewind(startFrame: number): void {
     const { tokens: D, features: C } = this.#sizes;
-    const frames = this.#framesBehind - startFrame;
-    if (frames < 0 || frames > MOST_REWOUND_FRAMES) {
-      throw new RangeError(`A window at frame ${startFrame} does not follow ${this.#framesBehind} final frames.`);
+    const frames = this.#end! - startFrame;
+    if (frames < 0) throw new RangeError(`A window at frame ${startFrame} leaves a gap behind ${this.#end}.`);
+    if (frames > Math.min(this.#framesBehind, MOST_REWOUND_FRAMES)) {
+      this.#forget(startFrame);
+      return;
     }
     const tail = this.#pastTokens.slice(this.#pastTokens.length - frames * D);
     this.#overlap = tail.slice(0, REWIND_BLEND_FRAMES * D);
     shiftOut(this.#pastTokens, frames * D);
     shiftOut(this.#pastFeatures, frames * C);
-    this.#framesBehind = startFrame;
+    this.#framesBehind -= frames;
+    this.#end = startFrame;
+  }
+
+  /** Begins anew. */
+  #forget(startFrame: number): void {
+    this.#pastTokens.fill(0);
+    this.#pastFeatures.fill(0);
+    this.#overlap = new Float32Array(0);
+    this.#framesBehind = 0;
+    this.#end = startFrame;
   }
 
   /** Motion `[frames, D]`, in pieces of the pack's window where that is fixed. */

@@ -35,21 +35,18 @@ export class EngineWorker {
   readonly #logger: Logger;
   readonly #waiting = new Map<number, Waiting>();
   #lastCall = 0;
-  /** What the worker said of its device before it ended. */
-  #broken: Error | undefined;
-  /** Why the worker is gone. */
+  /** Why the worker is gone, or of no use any more. */
   #reason: Error | undefined;
+  /** It said itself that its device had failed. */
+  #broken = false;
 
   private constructor(host: WorkerHost, description: EngineDescription, logger: Logger) {
     this.#host = host;
     this.#logger = logger;
     this.description = description;
     this.exited = host.exited.then((reason) => {
-      this.#reason = this.#broken ?? reason;
-      for (const { reject } of this.#waiting.values()) reject(this.#lostError());
-      this.#waiting.clear();
-      for (const avatar of this.avatars) avatar.onLost?.(this.#lostError());
-      return this.#reason;
+      this.#lose(reason);
+      return this.#reason!;
     });
   }
 
@@ -90,7 +87,7 @@ export class EngineWorker {
   }
 
   get alive(): boolean {
-    return !this.#reason && !this.#broken;
+    return !this.#reason;
   }
 
   /** Why what it drew is lost; undefined while it is there. */
@@ -157,7 +154,8 @@ export class EngineWorker {
 
   #receive(message: WorkerMessage): void {
     if (message.type === 'broken') {
-      this.#broken = new Error(message.reason);
+      this.#broken = true;
+      this.#lose(new Error(message.reason));
       this.#logger.error({ reason: message.reason }, 'the GPU failed');
       // It is about to end, but with a broken device that may take for ever.
       this.#host.kill().catch(() => undefined);
@@ -169,11 +167,18 @@ export class EngineWorker {
     else waiting?.reject(this.#revive(message.failure));
   }
 
+  /** Tells everybody who waits, and whoever is drawn here. */
+  #lose(reason: Error): void {
+    if (this.#reason) return;
+    this.#reason = reason;
+    for (const { reject } of this.#waiting.values()) reject(this.#lostError());
+    this.#waiting.clear();
+    for (const avatar of this.avatars) avatar.onLost?.(this.#lostError());
+  }
+
   #lostError(): AppError {
     const what = this.#broken ? 'The GPU that drew this session failed.' : 'The inference worker of this session died.';
-    return new AppError('internal', `${what} Start the talk again in a new session.`, {
-      cause: this.#broken ?? this.#reason,
-    });
+    return new AppError('internal', `${what} Start the talk again in a new session.`, { cause: this.#reason });
   }
 
   #revive({ code, detail, stack }: WorkerFailure): AppError {

@@ -18,6 +18,8 @@ export interface FedTalkParts {
   /** Frames to have drawn while earlier ones are being written: what one run of the renderer takes. */
   readonly framesAhead: number;
   readonly maxQueuedSeconds: number;
+  /** The first frame that the stream does not have; those before are made again in thought only. Default 0. */
+  readonly startFrame?: number;
 }
 
 /**
@@ -36,7 +38,7 @@ export class FedTalk implements Talk {
   #listener!: TalkListener;
   /** Everything of the final chunk is in the windows. */
   #inputFinished = false;
-  #frames = 0;
+  #frames: number;
   #speaking = false;
   /** When frame 0 was due, milliseconds since the epoch, for a viewer who never had to wait. */
   #playsFrom = 0;
@@ -47,7 +49,9 @@ export class FedTalk implements Talk {
   /** Complete, failed or stopped from outside. */
   #over = false;
 
-  constructor({ avatar, input, stream, framesAhead, maxQueuedSeconds }: FedTalkParts) {
+  constructor({ avatar, input, stream, framesAhead, maxQueuedSeconds, startFrame = 0 }: FedTalkParts) {
+    this.#frames = startFrame;
+    input.skipSound(startFrame);
     this.#avatar = avatar;
     this.#input = input;
     this.#stream = stream;
@@ -71,8 +75,18 @@ export class FedTalk implements Talk {
     this.#listener = listener;
   }
 
+  admit(seconds: number): void {
+    const queued = this.bufferedSamples / MODEL_SAMPLE_RATE;
+    // What waits while nothing is being rendered is less than a window: a chunk of any length may follow it.
+    if (!this.#work || queued + seconds <= this.#maxQueuedSeconds) return;
+    throw new AppError(
+      'session_lagging',
+      `${queued.toFixed(1)} s of speech are waiting to be rendered; at most ${this.#maxQueuedSeconds} s may. Feed slower.`,
+      { retryAfterSeconds: Math.max(1, Math.ceil(Math.min(seconds, queued) / 2)) },
+    );
+  }
+
   async push(pcm: PcmAudio): Promise<void> {
-    this.#refuseIfLagging(pcm.samples.length / pcm.sampleRate);
     await this.#input.push(pcm, () => this.#proceed());
     this.#proceed();
   }
@@ -95,17 +109,6 @@ export class FedTalk implements Talk {
     while (this.#work) await this.#work;
   }
 
-  #refuseIfLagging(seconds: number): void {
-    const queued = this.bufferedSamples / MODEL_SAMPLE_RATE;
-    // What waits while nothing is being rendered is less than a window: a chunk of any length may follow it.
-    if (!this.#work || queued + seconds <= this.#maxQueuedSeconds) return;
-    throw new AppError(
-      'session_lagging',
-      `${queued.toFixed(1)} s of speech are waiting to be rendered; at most ${this.#maxQueuedSeconds} s may. Feed slower.`,
-      { retryAfterSeconds: Math.max(1, Math.ceil(Math.min(seconds, queued) / 2)) },
-    );
-  }
-
   /** Starts the loop if it is not running. */
   #proceed(): void {
     this.#more = true;
@@ -125,6 +128,8 @@ export class FedTalk implements Talk {
     while (this.#more && !this.#over) {
       this.#more = false;
       for (let window = this.#input.next(); window && !this.#over; window = this.#input.next()) {
+        // The stream has all of its frames already, and those after them do not need it for their context.
+        if (window.startFrame + 2 * window.frames <= this.#frames) continue;
         this.#setSpeaking(true);
         await this.#speak(await this.#avatar.generateMotion(window, this.#dueAt(window.startFrame)));
       }
@@ -141,7 +146,7 @@ export class FedTalk implements Talk {
   /** Renders motion a few frames at a time and hands them on with their sound. */
   async #speak(motion: Motion): Promise<void> {
     if (this.#over) return;
-    const pieces = cutMotion(motion, RENDER_BATCH);
+    const pieces = cutMotion(withoutFirst(motion, this.#frames - motion.startFrame), RENDER_BATCH);
     const drawings: Promise<Uint8Array>[] = [];
     for (const [i, { startFrame, frames }] of pieces.entries()) {
       // Drawn while others are being written. A failure is heard when it is awaited, unless the talk ends first.
@@ -172,4 +177,11 @@ export class FedTalk implements Talk {
   #shownAt(frame: number): number {
     return this.#playsFrom + (frame * 1000) / FRAMES_PER_SECOND;
   }
+}
+
+/** Motion without its first frames; none is left where those are all. */
+function withoutFirst({ startFrame, frames: count, tokens }: Motion, frames: number): Motion {
+  const left = Math.min(count, Math.max(0, frames));
+  const width = tokens.length / count;
+  return { startFrame: startFrame + left, frames: count - left, tokens: tokens.slice(left * width) };
 }

@@ -39,6 +39,11 @@ export class FeedOrder {
     });
   }
 
+  /** What comes next follows a chunk of this index, which was accepted in another life. */
+  resumeAfter(index: number): void {
+    this.#nextIndex = index + 1;
+  }
+
   /** Ends all waiting. */
   close(): void {
     this.#closed = true;

@@ -7,6 +7,12 @@ import { STREAM_SOUND_RATE } from '../hls/hls-stream.js';
 /** Samples for the listeners per sample for the model. */
 export const SOUND_PER_SAMPLE = STREAM_SOUND_RATE / MODEL_SAMPLE_RATE;
 
+/** A place in what was pushed: `seconds` into sound number `sound`. */
+export interface SoundPosition {
+  readonly sound: number;
+  readonly seconds: number;
+}
+
 /** A stretch of the timeline's sound: speech at its beginning, silence behind it. */
 export interface TimelineSound {
   /** At 16 kHz. */
@@ -15,6 +21,8 @@ export interface TimelineSound {
   readonly forStream: Float32Array;
   /** Samples of `forModel` that are speech. */
   readonly speechSamples: number;
+  /** Where the speech begins, in samples at 16 kHz ever taken. */
+  readonly position: number;
 }
 
 /**
@@ -36,6 +44,8 @@ export class LiveSpeech {
   /** What is pushed, in samples at 16 kHz: what waits for the filters, and what has gone into them ever. */
   #incoming = 0;
   #filtered = 0;
+  /** Where each pushed sound begins among the samples; those that are heard to the end are left out. */
+  #marks: { readonly sound: number; readonly position: number }[] = [];
   /** When the first sample that waits came; undefined while an utterance is being taken, or nothing waits. */
   #since: number | undefined;
   #playing = false;
@@ -55,17 +65,25 @@ export class LiveSpeech {
     this.#now = now;
   }
 
+  /** Which sound a position among the taken samples lies in. Earlier ones must not be asked for afterwards. */
+  soundAt(position: number): SoundPosition | undefined {
+    while (this.#marks.length > 1 && this.#marks[1]!.position <= position) this.#marks.shift();
+    const [mark] = this.#marks;
+    return mark && { sound: mark.sound, seconds: Math.max(0, position - mark.position) / MODEL_SAMPLE_RATE };
+  }
+
   /** Samples at 16 kHz that wait. */
   get waitingSamples(): number {
     return this.#incoming + Math.max(0, this.#filtered - this.#taken);
   }
 
-  /** Takes speech in, a second at a time. */
-  push({ samples, sampleRate }: PcmAudio): Promise<void> {
+  /** Takes speech in, a second at a time. @param sound its number, by which `soundAt` knows it */
+  push({ samples, sampleRate }: PcmAudio, sound: number): Promise<void> {
     const epoch = this.#epoch;
     const inModel = (count: number) => (count * MODEL_SAMPLE_RATE) / sampleRate;
     this.#incoming += inModel(samples.length);
     return this.#inOrder(async () => {
+      this.#marks.push({ sound, position: this.#filtered });
       for (let at = 0; at < samples.length; at += sampleRate) {
         if (epoch !== this.#epoch) return;
         const second = samples.subarray(at, at + sampleRate);
@@ -140,7 +158,7 @@ export class LiveSpeech {
     const forStream = new Float32Array(count * SOUND_PER_SAMPLE);
     forStream.set(this.#sound.read(this.#taken * SOUND_PER_SAMPLE, to * SOUND_PER_SAMPLE));
     this.#moveTo(to);
-    return { forModel, forStream, speechSamples };
+    return { forModel, forStream, speechSamples, position: to - speechSamples };
   }
 
   #skip(): void {

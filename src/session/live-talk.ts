@@ -35,8 +35,9 @@ const LAG_REPORT_FRAMES = 125;
 
 /** One frame of the timeline whose sound is known. */
 interface LiveFrame {
-  /** Samples at 16 kHz that are speech. */
+  /** Samples at 16 kHz that are speech, and where they end among all that were ever taken. */
   readonly speechSamples: number;
+  readonly position: number;
   picture: Uint8Array | undefined;
   /** Taken back by an interruption. */
   dropped: boolean;
@@ -48,6 +49,8 @@ export interface LiveTalkParts {
   readonly windows: AudioChunkBuffer;
   readonly stream: HlsStream;
   readonly maxQueuedSeconds: number;
+  /** The first frame that the stream does not have, where `windows` begin. Default 0. */
+  readonly startFrame?: number;
 }
 
 /**
@@ -67,17 +70,19 @@ export class LiveTalk implements Talk {
   readonly #speech: LiveSpeech;
   readonly #maxQueuedSeconds: number;
   #listener!: TalkListener;
-  /** When frame 0 is due, by `clock`. */
+  readonly #startFrame: number;
+  /** When frame 0 is due, or would have been, by `clock`. */
   #begin = 0;
   /** Windows whose motion is not there yet. */
   #toMake: AudioWindow[] = [];
   /** Frames from the next one to be shown on, as far as their sound is known. */
   readonly #ahead: LiveFrame[] = [];
   /** The timeline's sound at 48 kHz, and how much of it the encoder has. */
-  readonly #sound = new SampleQueue();
-  #soundWritten = 0;
-  #frames = 0;
+  readonly #sound: SampleQueue;
+  #soundWritten: number;
+  #frames: number;
   #lastPicture: Uint8Array | undefined;
+  #notedPosition = 0;
   #speaking = false;
   /** Silent frames since the last one with speech. */
   #silentFrames = PAUSE_FRAMES;
@@ -94,7 +99,11 @@ export class LiveTalk implements Talk {
   #stopped = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ avatar, windows, stream, maxQueuedSeconds }: LiveTalkParts) {
+  constructor({ avatar, windows, stream, maxQueuedSeconds, startFrame = 0 }: LiveTalkParts) {
+    this.#frames = startFrame;
+    this.#startFrame = startFrame;
+    this.#soundWritten = startFrame * SOUND_PER_FRAME;
+    this.#sound = new SampleQueue(this.#soundWritten);
     this.#avatar = avatar;
     this.#windows = windows;
     this.#stream = stream;
@@ -117,21 +126,22 @@ export class LiveTalk implements Talk {
 
   start(listener: TalkListener): void {
     this.#listener = listener;
-    this.#begin = clock() + AHEAD_MILLISECONDS;
+    this.#begin = clock() + AHEAD_MILLISECONDS - this.#startFrame * FRAME_MILLISECONDS;
     this.#tick();
   }
 
-  async push(pcm: PcmAudio): Promise<void> {
+  admit(seconds: number): void {
     const queued = this.bufferedSamples / MODEL_SAMPLE_RATE;
-    const seconds = pcm.samples.length / pcm.sampleRate;
-    if (queued > 0 && queued + seconds > this.#maxQueuedSeconds) {
-      throw new AppError(
-        'session_lagging',
-        `${queued.toFixed(1)} s of speech wait to be spoken; at most ${this.#maxQueuedSeconds} s may. Feed slower.`,
-        { retryAfterSeconds: Math.max(1, Math.ceil(Math.min(seconds, queued))) },
-      );
-    }
-    await this.#speech.push(pcm);
+    if (queued === 0 || queued + seconds <= this.#maxQueuedSeconds) return;
+    throw new AppError(
+      'session_lagging',
+      `${queued.toFixed(1)} s of speech wait to be spoken; at most ${this.#maxQueuedSeconds} s may. Feed slower.`,
+      { retryAfterSeconds: Math.max(1, Math.ceil(Math.min(seconds, queued))) },
+    );
+  }
+
+  async push(pcm: PcmAudio, sound: number): Promise<void> {
+    await this.#speech.push(pcm, sound);
   }
 
   endUtterance(): Promise<void> {
@@ -219,13 +229,18 @@ export class LiveTalk implements Talk {
     const end = this.#windows.nextStartFrame + this.#windows.windowFrames;
     // After an interruption of a talk that lags, the next window may lie wholly before what was taken back.
     const missing = Math.max(0, end * SAMPLES_PER_FRAME - from);
-    const { forModel, forStream, speechSamples } = await this.#speech.take(missing);
+    const { forModel, forStream, speechSamples, position } = await this.#speech.take(missing);
     this.#sound.append(forStream);
     this.#windows.push(forModel);
     for (let frame = this.#frames + this.#ahead.length; frame < end; frame++) {
       const first = Math.max(from, frame * SAMPLES_PER_FRAME);
       const last = Math.min(from + speechSamples, (frame + 1) * SAMPLES_PER_FRAME);
-      this.#ahead.push({ speechSamples: Math.max(0, last - first), picture: undefined, dropped: false });
+      this.#ahead.push({
+        speechSamples: Math.max(0, last - first),
+        position: position + Math.max(0, last - from),
+        picture: undefined,
+        dropped: false,
+      });
     }
     const window = this.#windows.next();
     if (window) this.#toMake.push(window);
@@ -278,8 +293,17 @@ export class LiveTalk implements Talk {
       this.#tellSpeech(frame.speechSamples > 0);
       this.#tellLag();
       this.#frames++;
+      this.#noteShown(frame.position);
       if (this.#isOver()) this.#end();
     }
+  }
+
+  /** Once a second, if speech was heard since. */
+  #noteShown(position: number): void {
+    if ((this.#frames - this.#startFrame) % FRAMES_PER_SECOND !== 0 || position === this.#notedPosition) return;
+    this.#notedPosition = position;
+    const heard = this.#speech.soundAt(position);
+    if (heard) this.#listener.onShown(this.#frames, heard.sound, heard.seconds);
   }
 
   #writeSound(untilFrame: number): void {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as newUuid } from 'uuid';
@@ -8,14 +9,18 @@ import { decodePortrait } from '../avatar/portrait.js';
 import { AppError } from '../errors.js';
 import { HlsStream } from '../hls/hls-stream.js';
 import type { Logger } from '../log.js';
+import { DurableAvatar } from './durable-avatar.js';
 import { FedTalk } from './fed-talk.js';
 import { LiveTalk } from './live-talk.js';
 import { Session } from './session.js';
+import { SessionJournal, type SessionOpening } from './session-journal.js';
 import { SpeechInput } from './speech-input.js';
 import type { Talk } from './talk.js';
 
 /** One IDR frame, and so one segment, every second. */
 const SEGMENT_SECONDS = 1;
+/** The portrait of a session, as it was uploaded, in the session's folder. */
+const PORTRAIT_NAME = 'portrait';
 /** Segments of a live stream that its playlist lists. */
 const LIVE_WINDOW_SEGMENTS = 7;
 const LINGER_SECONDS = 3;
@@ -132,11 +137,18 @@ export class SessionRegistry {
     const logger = this.#options.logger.child({ session: id });
     const undo: (() => unknown)[] = [];
     try {
-      const avatar = await engine.open(await decodePortrait(request.image), request.avatar);
+      const directory = join(hlsDirectory, id);
+      let image: Buffer | undefined = request.image;
+      const avatar = await DurableAvatar.open({
+        engine,
+        portrait: async () => decodePortrait(image ?? (await readFile(join(directory, PORTRAIT_NAME)))),
+        avatar: request.avatar,
+        logger,
+      });
       undo.push(() => avatar.close());
       let session: Session | undefined;
       const stream = await HlsStream.open({
-        directory: join(hlsDirectory, id),
+        directory,
         width,
         height,
         picture: scaled(width, height, request.pictureSize),
@@ -149,12 +161,23 @@ export class SessionRegistry {
         onError: (error) => session?.fail(error),
       });
       undo.push(() => stream.close({ removeFiles: true }));
+      await writeFile(join(directory, PORTRAIT_NAME), request.image, { flush: true });
+      image = undefined;
+      const { audioSampleRate } = request;
+      const opening: SessionOpening = {
+        ...{ id, live, audioSampleRate, createdAt: Date.now(), pack: engine.description.pack },
+        ...{ chunkDuration: request.chunkDuration, pictureSize: request.pictureSize, avatar: request.avatar },
+      };
+      const journal = await SessionJournal.create(directory, opening);
+      undo.push(() => journal.close());
       // All this took a while.
       if (this.#draining) throw shuttingDown();
       signal?.throwIfAborted();
       const talk = this.#talk(request, avatar, stream);
-      const { audioSampleRate } = request;
-      session = new Session({ id, avatar, stream, talk, live: live !== undefined, fps, audioSampleRate, logger });
+      session = new Session({
+        ...{ id, avatar, stream, talk, journal, fps, audioSampleRate, logger },
+        ...{ live: live !== undefined, createdAt: opening.createdAt },
+      });
       if (session.over) {
         throw new AppError('not_ready', 'The inference worker of the new session died; try again shortly.', {
           retryAfterSeconds: 2,

@@ -5,7 +5,9 @@ import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { Logger } from '../log.js';
 import { FeedOrder } from './feed-order.js';
+import type { Recovery, Retaken } from './recovery.js';
 import { SessionEvents } from './session-events.js';
+import type { Accepted, SessionJournal } from './session-journal.js';
 import type { SpeechFile } from './speech-file.js';
 import type { Talk } from './talk.js';
 
@@ -20,11 +22,14 @@ export interface SessionParts {
   readonly avatar: Avatar;
   readonly stream: HlsStream;
   readonly talk: Talk;
+  readonly journal: SessionJournal;
   /** A clock makes the frames, and not the speech that is fed. */
   readonly live: boolean;
   readonly fps: number;
   /** Hz of headerless PCM; a container's own rate wins. */
   readonly audioSampleRate: number;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
   readonly logger: Logger;
 }
 
@@ -44,17 +49,20 @@ export class Session {
   readonly id: string;
   readonly live: boolean;
   readonly audioSampleRate: number;
-  readonly createdAt = Date.now();
+  readonly createdAt: number;
   readonly stream: HlsStream;
   readonly events: SessionEvents;
   readonly #avatar: Avatar;
   readonly #talk: Talk;
+  readonly #journal: SessionJournal;
   readonly #logger: Logger;
   readonly #order = new FeedOrder(GAP_SECONDS);
   #complete = false;
   #error: AppError | undefined;
   #finalChunkSeen = false;
   #interruptions = 0;
+  /** Sounds that were accepted. */
+  #sounds = 0;
   #lastActivity = Date.now();
   #closed = false;
 
@@ -62,10 +70,12 @@ export class Session {
     this.id = parts.id;
     this.live = parts.live;
     this.audioSampleRate = parts.audioSampleRate;
+    this.createdAt = parts.createdAt;
     this.stream = parts.stream;
     this.events = new SessionEvents(parts.fps);
     this.#avatar = parts.avatar;
     this.#talk = parts.talk;
+    this.#journal = parts.journal;
     this.#logger = parts.logger;
     this.#avatar.onLost = (reason) => this.fail(reason);
     if (this.over) return;
@@ -80,6 +90,7 @@ export class Session {
         const detail = `${frames} frames were not drawn in time; the picture before them was shown.`;
         this.events.tell('lagging', frame, { detail });
       },
+      onShown: (frame, sound, seconds) => this.#note({ kind: 'shown', frame, sound, seconds }),
       onComplete: () => this.#completed(),
       onFailure: (reason) => this.fail(reason),
     });
@@ -136,11 +147,10 @@ export class Session {
     return this.#order.run(index, async () => {
       this.#refuseIfOver();
       const pcm = audio && (await decodeAudioChunk(audio.bytes, { ...audio, sampleRate: this.audioSampleRate }));
-      await this.#accept(async () => {
-        // Where an interruption overtook it, it is dropped with the rest.
-        if (pcm && interruptions === this.#interruptions) await this.#talk.push(pcm);
-        if (final) await this.#acceptFinal();
-      });
+      // Where an interruption overtook it, it is dropped with the rest.
+      const heard = pcm && interruptions === this.#interruptions ? pcm : undefined;
+      const { contentType = '', fileName = '' } = audio ?? {};
+      await this.#accept({ kind: 'chunk', index, final, contentType, fileName }, heard && audio?.bytes, heard);
       return 'accepted' as const;
     });
   }
@@ -152,7 +162,10 @@ export class Session {
   speak(pcm: PcmAudio): Promise<void> {
     const interruptions = this.#interruptions;
     return this.#inTurn(async () => {
-      if (interruptions === this.#interruptions) await this.#talk.push(pcm);
+      if (interruptions !== this.#interruptions) return;
+      const { samples, sampleRate } = pcm;
+      const bytes = new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength);
+      await this.#accept({ kind: 'sound', sampleRate }, bytes, pcm);
     });
   }
 
@@ -161,7 +174,7 @@ export class Session {
    * @throws AppError `session_closed`
    */
   endUtterance(): Promise<void> {
-    return this.#inTurn(() => this.#talk.endUtterance());
+    return this.#inTurn(() => this.#accept({ kind: 'end_of_utterance' }));
   }
 
   /**
@@ -177,15 +190,31 @@ export class Session {
     this.touch();
     this.#interruptions++;
     const droppedSeconds = (await this.#talk.interrupt()) / MODEL_SAMPLE_RATE;
+    this.#note({ kind: 'interrupted' });
     this.events.tell('interrupted', this.framesGenerated, { droppedSeconds });
     return { droppedSeconds };
+  }
+
+  /**
+   * Takes in again what was accepted before the service was started anew. What is fed meanwhile waits its turn.
+   * @throws AppError as `feed` does
+   */
+  async replay({ retaken, lastIndex, sounds }: Recovery): Promise<void> {
+    if (lastIndex !== undefined) this.#order.resumeAfter(lastIndex);
+    await this.#order.run(undefined, async () => {
+      for (const entry of retaken) {
+        this.#sounds = entry.sound ?? sounds;
+        await this.#take(entry.accepted, await this.#decodeAgain(entry));
+      }
+      this.#sounds = sounds;
+    });
   }
 
   /** Ends the talk after what has been accepted, as a final chunk would, and waits for its last frame. */
   async finish(): Promise<void> {
     // In turn with the chunks: one that is just being accepted may be the final one.
     await this.#order.run(undefined, async () => {
-      if (!this.#finalChunkSeen && !this.over) await this.#acceptFinal();
+      if (!this.#finalChunkSeen && !this.over) await this.#accept({ kind: 'finish' });
     });
     await this.#talk.settled();
   }
@@ -196,6 +225,7 @@ export class Session {
     this.#closed = true;
     this.#order.close();
     this.events.tell('closed', this.framesGenerated);
+    await this.#journal.close();
     await this.stream.close({ removeFiles });
     // First, because it takes back what waits for its turn: that of a talk which is far ahead may be long in coming.
     await this.#freeMakers();
@@ -216,14 +246,35 @@ export class Session {
 
   async #inTurn(work: () => Promise<void>): Promise<void> {
     this.touch();
-    await this.#order.run(undefined, () => this.#accept(work));
+    await this.#order.run(undefined, work);
+    this.touch();
   }
 
-  /** Lets the talk take something in, whole or not at all. */
-  async #accept(work: () => Promise<void>): Promise<void> {
+  /**
+   * Notes what is to be taken in, then lets the talk have it, whole or not at all.
+   * @param pcm the sound in it, if any
+   */
+  async #accept(accepted: Accepted, bytes?: Uint8Array, pcm?: PcmAudio): Promise<void> {
     this.#refuseIfOver();
+    if (pcm) this.#talk.admit(pcm.samples.length / pcm.sampleRate);
+    const interruptions = this.#interruptions;
+    await this.#journal.accept(accepted, bytes);
+    this.#refuseIfOver();
+    // An interruption that came meanwhile is noted behind it.
+    await this.#take(accepted, interruptions === this.#interruptions ? pcm : undefined);
+    if (pcm) this.#sounds++;
+    this.touch();
+  }
+
+  async #take(accepted: Accepted, pcm: PcmAudio | undefined): Promise<void> {
+    const { kind } = accepted;
     try {
-      await work();
+      if (pcm) await this.#talk.push(pcm, this.#sounds);
+      if (kind === 'end_of_utterance') await this.#talk.endUtterance();
+      if (kind === 'finish' || (kind === 'chunk' && accepted.final)) {
+        this.#finalChunkSeen = true;
+        await this.#talk.finish();
+      }
     } catch (error) {
       // A session that ends takes its resamplers away from under a chunk.
       if (this.over) this.#refuseIfOver();
@@ -231,12 +282,27 @@ export class Session {
       if (!(error instanceof AppError)) this.fail(error);
       throw error;
     }
-    this.touch();
   }
 
-  async #acceptFinal(): Promise<void> {
-    this.#finalChunkSeen = true;
-    await this.#talk.finish();
+  async #decodeAgain({ accepted, bytes, heardSeconds }: Retaken): Promise<PcmAudio | undefined> {
+    if (bytes.length === 0) return undefined;
+    const { samples, sampleRate } = await this.#decodeNoted(accepted, bytes);
+    return { samples: samples.subarray(Math.round(heardSeconds * sampleRate)), sampleRate };
+  }
+
+  async #decodeNoted(accepted: Accepted, bytes: Buffer): Promise<PcmAudio> {
+    if (accepted.kind === 'sound') {
+      const samples = new Float32Array(bytes.length / 4);
+      new Uint8Array(samples.buffer).set(bytes);
+      return { samples, sampleRate: accepted.sampleRate };
+    }
+    const hint = accepted.kind === 'chunk' ? accepted : {};
+    return decodeAudioChunk(bytes, { ...hint, sampleRate: this.audioSampleRate });
+  }
+
+  /** Notes something that nobody waits for. */
+  #note(accepted: Accepted): void {
+    this.#journal.accept(accepted).catch((err) => this.#logger.warn({ err }, 'journal not written'));
   }
 
   #completed(): void {
@@ -244,6 +310,7 @@ export class Session {
     this.#complete = true;
     this.touch();
     this.#logger.info({ frames: this.framesGenerated }, 'talk complete');
+    this.#note({ kind: 'complete' });
     this.events.tell('closed', this.framesGenerated);
     this.#freeMakers().catch((err) => this.#logger.warn({ err }, 'avatar not closed cleanly'));
   }

@@ -56,6 +56,11 @@ export class SpeechInput {
     this.windows.finish();
   }
 
+  /** Leaves out the sound before a frame: the listeners have had it. Before any is taken. */
+  skipSound(untilFrame: number): void {
+    this.#soundTaken = untilFrame * SOUND_PER_FRAME;
+  }
+
   next(): AudioWindow | undefined {
     return this.windows.next();
   }

@@ -9,6 +9,8 @@ export interface TalkListener {
   onSpeech(speaking: boolean, frame: number): void;
   /** Frames came too late and the one before them stayed on the screen; `frames` since the last time. */
   onLag(frames: number, frame: number): void;
+  /** Of a live talk: what was heard before `frame`, which is `seconds` of sound number `sound` and all before it. */
+  onShown(frame: number, sound: number, seconds: number): void;
   /** The last frame is in the stream, and its playlist ended. */
   onComplete(): void;
   onFailure(reason: unknown): void;
@@ -27,11 +29,10 @@ export interface Talk {
   readonly speaking: boolean;
   /** Called once, before anything else. */
   start(listener: TalkListener): void;
-  /**
-   * Takes speech in.
-   * @throws AppError `session_lagging` when more would wait than may; nothing has been taken then
-   */
-  push(pcm: PcmAudio): Promise<void>;
+  /** @throws AppError `session_lagging` when so many seconds more would be more than may wait */
+  admit(seconds: number): void;
+  /** Takes speech in. @param sound its number, counted from 0 */
+  push(pcm: PcmAudio, sound: number): Promise<void>;
   /** Nothing belongs to what was pushed last: what filters hold back is let out. */
   endUtterance(): Promise<void>;
   /** No more speech will come. Resolves when that is noted; `onComplete` tells of the end. */

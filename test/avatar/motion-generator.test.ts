@@ -129,12 +129,19 @@ it('goes back over final frames: what came after is forgotten, and the new motio
   expect([...calls[12]!.prev_audio!.data]).toEqual([0, 0, 0]);
 });
 
-it('goes back no further than it remembers, and never forward', async () => {
-  const generate = generator([]);
-  for (let start = 0; start < 100; start += 20) await generate(speech(start, 20, 0));
-  await expect(generate(speech(24, 4, 0))).rejects.toThrow(RangeError);
-  await expect(generate(speech(101, 4, 0))).rejects.toThrow(RangeError);
-  expect(await generate(speech(25, 4, 0))).toMatchObject({ startFrame: 25 });
+it('begins anew where it goes back further than it remembers, and never leaves a gap', async () => {
+  const calls: Record<string, Tensor>[] = [];
+  const generate = generator(calls);
+  for (let start = 40; start < 140; start += 20) await generate(speech(start, 20, 0));
+  await expect(generate(speech(141, 4, 0))).rejects.toThrow(RangeError);
+  await generate(speech(65, 4, 0));
+  expect([...calls.at(-1)!.prev_audio!.data]).toEqual([63, 64, 65]);
+  // 14 frames after the beginning there are not so many to go back over.
+  for (const start of [39, 20]) {
+    const again = await generate(speech(start, 4, 0));
+    expect(again.tokens[0]).toBeCloseTo(start + 1, 4);
+    expect([...calls.at(-1)!.prev_audio!.data]).toEqual([0, 0, 0]);
+  }
 });
 
 it('cross-fades with weights that rise from the old window to the new', () => {

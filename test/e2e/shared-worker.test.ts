@@ -55,19 +55,26 @@ it('draws each of several talks as if it were alone', async () => {
   }
 });
 
-it('a killed worker process ends its sessions with a clear error; the service is not ready until there is another', async () => {
-  const id = await api.open(samplePortrait, { crop: false });
+it('a killed worker process is replaced; its sessions pause and go on', async () => {
+  const alone = await talk(samplePortrait, 1);
+  const id = await api.open(samplePortrait, { crop: false, seed: 1 });
+  const idle = await api.open(samplePortrait, { crop: false, seed: 1 });
   process.kill(workerProcess(), 'SIGKILL');
   while (service.engine.ready) await sleep(5);
   expect(await api.get('/health')).toMatchObject({ status: 503, body: { code: 'not_ready' } });
   expect(await api.init(samplePortrait)).toMatchObject({ status: 503, body: { code: 'not_ready' } });
-  const error = 'The inference worker of this session died. Start the talk again in a new session.';
-  expect((await api.status(id)).body).toMatchObject({ status: 'error', error });
-  expect(await api.feed(id, { bytes: speech })).toMatchObject({ status: 409, body: { code: 'session_closed' } });
-
-  while (!service.engine.ready) await sleep(50);
+  // Fed while there is no worker at all.
+  expect(await api.feed(id, { bytes: speech }, { is_final_chunk: true })).toMatchObject({ status: 200 });
+  await api.complete(id);
+  expect(await decodedFrames(await api.download(id), 'v')).toEqual(alone);
   expect((await api.get('/health')).body).toMatchObject({ status: 'healthy', model_pack: 'imtalker-small' });
-  await talk(samplePortrait, 1);
+
+  await api.feed(idle, { bytes: speech });
+  while ((await api.status(idle)).body.status !== 'processing') await sleep(1);
+  process.kill(workerProcess(), 'SIGKILL');
+  await api.feed(idle, undefined, { is_final_chunk: true });
+  const { total_frames_generated: frames } = await api.complete(idle);
+  expect(frames).toBe(alone.length);
 });
 
 /** The inference worker among this process' children. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AudioChunkBuffer } from '../../src/audio/audio-chunk-buffer.js';
+import type { PcmAudio } from '../../src/audio/pcm.js';
 import { type Avatar, MOST_REWOUND_FRAMES, type Motion, type MotionWindow } from '../../src/avatar/engine.js';
 import type { HlsStream } from '../../src/hls/hls-stream.js';
 import { LiveTalk } from '../../src/session/live-talk.js';
@@ -12,9 +13,11 @@ class LoudnessAvatar implements Avatar {
   readonly warnings: readonly string[] = [];
   renderMilliseconds = 0;
   failure: Error | undefined;
-  #framesBehind = 0;
+  /** The first window may start anywhere. */
+  #framesBehind: number | undefined;
 
   async generateMotion({ startFrame, frames, overlapFrames, contextFrames, waveform }: MotionWindow): Promise<Motion> {
+    this.#framesBehind ??= startFrame;
     expect(startFrame).toBeLessThanOrEqual(this.#framesBehind);
     expect(startFrame).toBeGreaterThanOrEqual(this.#framesBehind - MOST_REWOUND_FRAMES);
     expect(waveform).toHaveLength((contextFrames + frames) * 640);
@@ -71,18 +74,28 @@ let avatar: LoudnessAvatar;
 let stream: Recorder;
 let talk: LiveTalk;
 let told: [event: string, frame: number][];
+let shown: [frame: number, sound: number, seconds: number][];
+let sounds: number;
 let completed: Promise<void>;
 
-function begin({ chunkDurationSeconds = 0.4, maxQueuedSeconds = 60 } = {}): void {
+function begin({ chunkDurationSeconds = 0.4, maxQueuedSeconds = 60, startFrame = 0 } = {}): void {
   avatar = new LoudnessAvatar();
   stream = new Recorder();
   told = [];
-  const windows = new AudioChunkBuffer({ chunkDurationSeconds, contextFrames: 19, liveFrames: MOST_REWOUND_FRAMES });
-  talk = new LiveTalk({ avatar, windows, stream: stream as unknown as HlsStream, maxQueuedSeconds });
+  shown = [];
+  sounds = 0;
+  const windows = new AudioChunkBuffer({
+    chunkDurationSeconds,
+    contextFrames: 19,
+    liveFrames: MOST_REWOUND_FRAMES,
+    startFrame,
+  });
+  talk = new LiveTalk({ avatar, windows, stream: stream as unknown as HlsStream, maxQueuedSeconds, startFrame });
   completed = new Promise((resolve, reject) => {
     talk.start({
       onSpeech: (speaking, frame) => told.push([speaking ? 'speech_started' : 'speech_ended', frame]),
       onLag: (frames) => told.push(['lagging', frames]),
+      onShown: (...place) => shown.push(place),
       onComplete: resolve,
       onFailure: reject,
     });
@@ -94,6 +107,12 @@ afterEach(async () => {
   talk.stop();
   await talk.settled();
 });
+
+/** As a session takes it in. */
+async function push(pcm: PcmAudio): Promise<void> {
+  talk.admit(pcm.samples.length / pcm.sampleRate);
+  await talk.push(pcm, sounds++);
+}
 
 /** Sample i is its own number, so that every one tells its place; none is 0. */
 const counting = (from: number, to: number) => ({
@@ -110,7 +129,9 @@ const heard = () =>
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let i = 0; i < 2000; i++) {
+  const { frames } = talk;
+  // In frames, not in seconds: where the machine is busy, the clock of a test is too.
+  while (talk.frames < frames + 1500) {
     if (condition()) return;
     await sleep(5);
   }
@@ -132,7 +153,7 @@ it('goes on without speech, by the clock, with silence and with pictures of it',
 it('speaks what is pushed, every sample once, lips and sound on the same frames', async () => {
   begin();
   await until(() => talk.frames >= 5, 'idling');
-  await talk.push(counting(0, 1.5 * RATE));
+  await push(counting(0, 1.5 * RATE));
   expect(talk.speaking).toBe(true);
   await talk.endUtterance();
   await until(() => told.length === 2, 'speech ended');
@@ -153,7 +174,7 @@ it('plays an utterance that arrives bit by bit and unevenly without a gap', asyn
   begin();
   const begun = performance.now();
   for (let i = 0; i < 100; i++) {
-    await talk.push(counting(i * 960, (i + 1) * 960));
+    await push(counting(i * 960, (i + 1) * 960));
     // 20 ms each, some of them up to 60 ms late.
     await sleep(Math.max(0, begun + i * 20 + (i % 7 === 3 ? 60 : 0) - performance.now()));
   }
@@ -166,9 +187,9 @@ it('plays an utterance that arrives bit by bit and unevenly without a gap', asyn
 
 it('late speech leaves a gap, shortens nothing and repeats nothing', async () => {
   begin();
-  await talk.push(counting(0, 20_000));
+  await push(counting(0, 20_000));
   await until(() => told.length === 2, 'ran dry');
-  await talk.push(counting(20_000, 50_000));
+  await push(counting(20_000, 50_000));
   await talk.endUtterance();
   await until(() => told.length === 4, 'ended');
   expect(heard()).toEqual(numbers(50_000));
@@ -179,7 +200,7 @@ it.each([0.2, 0.4, 2])(
   'an interruption closes the mouth within 300 ms of timeline; windows of %d s',
   async (seconds) => {
     begin({ chunkDurationSeconds: seconds });
-    await talk.push(counting(0, 20 * RATE));
+    await push(counting(0, 20 * RATE));
     await until(() => told.length === 1 && stream.frames.length > told[0]![1] + 20, 'speaking');
     const dropping = talk.interrupt!();
     const at = stream.frames.length;
@@ -194,7 +215,7 @@ it.each([0.2, 0.4, 2])(
     expect(whole / RATE + dropped / 16_000).toBeCloseTo(20, 3);
     expect(talk.bufferedSamples).toBe(0);
 
-    await talk.push(counting(0, RATE));
+    await push(counting(0, RATE));
     await talk.endUtterance();
     const resumed = stream.frames.length;
     await until(() => told.filter(([event]) => event === 'speech_ended').length === 2, 'spoke again');
@@ -205,7 +226,7 @@ it.each([0.2, 0.4, 2])(
 
 it('an interruption takes what is still being taken in', async () => {
   begin();
-  const pushing = talk.push(counting(0, 20 * RATE));
+  const pushing = push(counting(0, 20 * RATE));
   const dropped = await talk.interrupt!();
   await pushing;
   expect(dropped).toBe(20 * 16_000);
@@ -216,7 +237,7 @@ it('an interruption takes what is still being taken in', async () => {
 it('interruptions at any moment leave sound and picture in step', async () => {
   begin();
   for (let i = 0; i < 25; i++) {
-    await talk.push(counting(0, 24_000));
+    await push(counting(0, 24_000));
     if (i % 3 === 0) await talk.endUtterance();
     await sleep((i * 37) % 190);
     const dropped = talk.interrupt!();
@@ -231,7 +252,7 @@ it('interruptions at any moment leave sound and picture in step', async () => {
 it('can be interrupted while pictures are more than a window behind', async () => {
   begin();
   await until(() => talk.frames >= 5, 'idling');
-  await talk.push(counting(0, 5 * RATE));
+  await push(counting(0, 5 * RATE));
   avatar.renderMilliseconds = 1500;
   const before = talk.frames;
   await until(() => talk.frames >= before + 30, 'lateness');
@@ -247,7 +268,7 @@ it('goes on with the picture before where one comes too late, and says so; the s
   begin();
   await until(() => talk.frames > 5, 'idling');
   avatar.renderMilliseconds = 700;
-  await talk.push(counting(0, 2 * RATE));
+  await push(counting(0, 2 * RATE));
   await talk.endUtterance();
   await until(() => told.some(([event]) => event === 'lagging'), 'lagging');
   await until(() => told.some(([event]) => event === 'speech_ended'), 'speech ended');
@@ -260,7 +281,7 @@ it('goes on with the picture before where one comes too late, and says so; the s
 
 it('ends when all has been said', async () => {
   begin();
-  await talk.push(counting(0, RATE));
+  await push(counting(0, RATE));
   await talk.finish();
   await completed;
   expect(heard()).toEqual(numbers(RATE));
@@ -273,8 +294,8 @@ it('ends when all has been said', async () => {
 it('refuses what would wait for too long, and takes none of it', async () => {
   begin({ maxQueuedSeconds: 3 });
   // Alone it may be of any length.
-  await talk.push(counting(0, 4 * RATE));
-  await expect(talk.push(counting(0, 9600))).rejects.toMatchObject({ code: 'session_lagging' });
+  await push(counting(0, 4 * RATE));
+  await expect(push(counting(0, 9600))).rejects.toMatchObject({ code: 'session_lagging' });
   expect(talk.bufferedSamples).toBeLessThanOrEqual(4 * 16_000);
 });
 
@@ -283,4 +304,25 @@ it('a picture that cannot be drawn ends the talk', async () => {
   await until(() => talk.frames > 5, 'idling');
   avatar.failure = new Error('out of ideas');
   await expect(completed).rejects.toThrow('out of ideas');
+});
+
+it('says once a second what was heard, and goes on at any frame', async () => {
+  begin({ startFrame: 100_010 });
+  await push(counting(0, RATE));
+  await push(counting(RATE, 3 * RATE));
+  await talk.endUtterance();
+  await until(() => told.length === 2, 'speech ended');
+  await until(() => talk.frames >= told[1]![1] + 30, 'some silence');
+  expect(heard()).toEqual(numbers(3 * RATE));
+  const start = told[0]![1];
+  expect(start).toBeGreaterThanOrEqual(100_010);
+  expect(shown.length).toBeGreaterThanOrEqual(3);
+  for (const [frame, sound, seconds] of shown) {
+    expect((frame - 100_010) % 25).toBe(0);
+    const position = Math.max(0, Math.min(3, (frame - start) / 25));
+    // The filters hold a few milliseconds of a sound back when the next one comes.
+    expect(Math.abs((sound === 0 ? seconds : 1 + seconds) - position)).toBeLessThan(0.005);
+  }
+  // Nothing more to say, nothing more to note.
+  expect(shown.at(-1)![0]).toBeLessThan(told[1]![1] + 25);
 });

@@ -172,11 +172,11 @@ it('deletes a talk whose frames wait for their turn', async () => {
   expect(engine.avatars.size).toBe(0);
 });
 
-it('does not open a session whose worker died meanwhile', async () => {
+it('does not open a session whose workers die again and again', async () => {
   engine.dying = true;
   await expect(registry.open(wanted())).rejects.toMatchObject({ code: 'not_ready' });
   expect(registry.size).toBe(0);
-  expect(engine.avatars.size).toBe(0);
+  await until(() => engine.avatars.size === 0, 'avatars closed');
 });
 
 it('a chunk of any length may follow when nothing is being rendered', async () => {
@@ -189,7 +189,7 @@ it('a chunk of any length may follow when nothing is being rendered', async () =
 });
 
 it('too much waiting speech is refused while frames are being made, and nothing of it is played', async () => {
-  engine.renderMilliseconds = 50;
+  engine.renderMilliseconds = 200;
   const session = await open();
   await session.feed(chunk(2));
   await expect(session.feed(chunk(3))).rejects.toMatchObject({ code: 'session_lagging' });

@@ -1,0 +1,54 @@
+import type { AcceptedEntry } from './session-journal.js';
+
+/** Something to be taken in again. */
+export interface Retaken extends AcceptedEntry {
+  /** Number of its sound, where it has one. */
+  readonly sound: number | undefined;
+  /** Seconds at its beginning that were heard already. */
+  readonly heardSeconds: number;
+}
+
+export interface Recovery {
+  readonly retaken: readonly Retaken[];
+  /** The newest `chunk_index` that was accepted. */
+  readonly lastIndex: number | undefined;
+  /** Sounds that were ever accepted. */
+  readonly sounds: number;
+}
+
+/**
+ * What a session that comes back takes in again. Pure.
+ *
+ * A fed talk takes all: its frames follow from its speech, and those that the stream has are not made again. A live talk
+ * takes what nobody has heard: behind the last interruption, and behind what was shown before the first frame that the stream
+ * does not have.
+ * @param frame that frame, of a live talk; undefined for a fed one
+ */
+export function recover(entries: readonly AcceptedEntry[], frame: number | undefined): Recovery {
+  let sounds = 0;
+  let lastIndex: number | undefined;
+  let heard = { sound: 0, seconds: 0 };
+  const all: (AcceptedEntry & { readonly sound: number | undefined })[] = [];
+  for (const entry of entries) {
+    const { accepted, bytes } = entry;
+    const { kind } = accepted;
+    if (kind === 'interrupted') {
+      heard = { sound: sounds, seconds: 0 };
+    } else if (kind === 'shown') {
+      const later = accepted.sound >= heard.sound;
+      if (frame !== undefined && accepted.frame <= frame && later) heard = accepted;
+    } else {
+      if (kind === 'chunk') lastIndex = accepted.index ?? lastIndex;
+      all.push({ ...entry, sound: bytes.length > 0 ? sounds++ : undefined });
+    }
+  }
+  const retaken = all.flatMap((entry) => {
+    const { sound, accepted } = entry;
+    const ends = accepted.kind === 'finish' || (accepted.kind === 'chunk' && accepted.final);
+    if (sound === undefined || sound > heard.sound) return [{ ...entry, heardSeconds: 0 }];
+    if (sound === heard.sound) return [{ ...entry, heardSeconds: heard.seconds }];
+    // It was heard, but it may be the one that says that nothing follows.
+    return ends ? [{ ...entry, bytes: Buffer.alloc(0), sound: undefined, heardSeconds: 0 }] : [];
+  });
+  return { retaken, lastIndex, sounds };
+}

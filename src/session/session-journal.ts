@@ -1,0 +1,103 @@
+import type { AvatarOptions } from '../avatar/engine.js';
+import { AppError } from '../errors.js';
+import { Journal } from './journal.js';
+
+/** What a session was opened with. */
+export interface SessionOpening {
+  readonly id: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  /** The pack that speaks: another one would not go on where this one stopped. */
+  readonly pack: string;
+  readonly live: { readonly record: boolean } | undefined;
+  readonly chunkDuration: number;
+  readonly audioSampleRate: number;
+  readonly pictureSize: number | undefined;
+  readonly avatar: AvatarOptions;
+}
+
+/** What a session has accepted, one thing after the other. */
+export type Accepted =
+  /** A chunk as it was fed; without `bytes` it only says that it is the last. */
+  | {
+      readonly kind: 'chunk';
+      readonly index: number | undefined;
+      readonly final: boolean;
+      readonly contentType: string;
+      readonly fileName: string;
+    }
+  /** Sound that came decoded, as 32-bit floats. */
+  | { readonly kind: 'sound'; readonly sampleRate: number }
+  | { readonly kind: 'end_of_utterance' }
+  | { readonly kind: 'finish' }
+  /** The talk is over, and its stream ended. */
+  | { readonly kind: 'complete' }
+  /** Nothing accepted before is to be heard any more. */
+  | { readonly kind: 'interrupted' }
+  /** Of a live talk: before `frame`, `seconds` of sound number `sound` were heard, and all of the ones before. */
+  | { readonly kind: 'shown'; readonly frame: number; readonly sound: number; readonly seconds: number };
+
+/** Something accepted, and the sound that belongs to it, if any. */
+export interface AcceptedEntry {
+  readonly accepted: Accepted;
+  readonly bytes: Buffer;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** A session's journal: what `accept` has resolved for outlives a crash. */
+export class SessionJournal {
+  readonly #journal: Journal;
+
+  private constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  /** @throws AppError `storage_full`, `internal` */
+  static async create(directory: string, opening: SessionOpening): Promise<SessionJournal> {
+    return new SessionJournal(await Journal.create(directory, { ...opening }).catch(explain));
+  }
+
+  /** @returns undefined where the folder has no journal that can be read */
+  static async resume(
+    directory: string,
+  ): Promise<{ journal: SessionJournal; opening: SessionOpening; entries: AcceptedEntry[] } | undefined> {
+    const resumed = await Journal.resume(directory);
+    if (!resumed) return undefined;
+    const [opening, ...entries] = resumed.entries;
+    return {
+      journal: new SessionJournal(resumed.journal),
+      opening: opening!.words as unknown as SessionOpening,
+      entries: entries.map(({ words, bytes }) => ({
+        accepted: words as unknown as Accepted,
+        bytes: Buffer.from(bytes),
+      })),
+    };
+  }
+
+  /**
+   * Resolves when it is on the disk.
+   * @throws AppError `storage_full`, `internal`; it is not accepted then
+   */
+  accept(accepted: Accepted, bytes: Uint8Array = NOTHING): Promise<void> {
+    return this.#journal.append({ ...accepted }, bytes).catch(explain);
+  }
+
+  close(): Promise<void> {
+    return this.#journal.close();
+  }
+}
+
+function explain(cause: NodeJS.ErrnoException): never {
+  if (cause.code === 'ENOSPC' || cause.code === 'EDQUOT') {
+    throw new AppError(
+      'storage_full',
+      'The disk that keeps the sessions is full. Nothing of this was taken; try again later.',
+      {
+        cause,
+        retryAfterSeconds: 30,
+      },
+    );
+  }
+  throw new AppError('internal', 'What was sent could not be stored, so it was not taken.', { cause });
+}

@@ -1,0 +1,93 @@
+import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { JOURNAL_NAME, Journal } from '../../src/session/journal.js';
+
+let directory: string;
+let path: string;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'facecast-journal-'));
+  path = join(directory, JOURNAL_NAME);
+});
+
+afterEach(() => rm(directory, { recursive: true }));
+
+async function written(count: number): Promise<void> {
+  const journal = await Journal.create(directory, { opening: true });
+  for (let i = 0; i < count; i++) await journal.append({ i }, Buffer.alloc(i * 1000, i));
+  await journal.close();
+}
+
+async function readBack(): Promise<[words: object, length: number][]> {
+  const resumed = await Journal.resume(directory);
+  await resumed?.journal.close();
+  return (resumed?.entries ?? []).map(({ words, bytes }) => [words, bytes.length]);
+}
+
+it('gives back what was appended, and goes on behind it', async () => {
+  await written(2);
+  const resumed = (await Journal.resume(directory))!;
+  expect(resumed.entries[2]).toEqual({ words: { i: 1 }, bytes: Buffer.alloc(1000, 1) });
+  await resumed.journal.append({ later: 'ü' });
+  await resumed.journal.close();
+  expect(await readBack()).toEqual([
+    [{ opening: true }, 0],
+    [{ i: 0 }, 0],
+    [{ i: 1 }, 1000],
+    [{ later: 'ü' }, 0],
+  ]);
+});
+
+it('has every entry on the disk when it says so, also of many at once, in their order', async () => {
+  const journal = await Journal.create(directory, {});
+  let resolved = 0;
+  const appends = Array.from({ length: 200 }, async (_, i) => {
+    await journal.append({ i }, Buffer.alloc(100));
+    resolved++;
+    expect((await readFile(path)).length).toBeGreaterThanOrEqual(resolved * 100);
+  });
+  await Promise.all(appends);
+  await journal.close();
+  expect((await readBack()).slice(1)).toEqual(Array.from({ length: 200 }, (_, i) => [{ i }, 100]));
+});
+
+it('takes off what a crash cut short, wherever that was', async () => {
+  await written(3);
+  const whole = await readFile(path);
+  const entries = await readBack();
+  for (const length of [whole.length - 1, whole.length - 1999, whole.length - 2000, whole.length - 2010]) {
+    await writeFile(path, whole.subarray(0, length));
+    expect(await readBack()).toEqual(entries.slice(0, 3));
+    // And the next entry follows what is whole.
+    const { journal } = (await Journal.resume(directory))!;
+    await journal.append({ again: true });
+    await journal.close();
+    expect(await readBack()).toEqual([...entries.slice(0, 3), [{ again: true }, 0]]);
+  }
+});
+
+it('does not believe bytes that are not what was written', async () => {
+  await written(3);
+  const bytes = await readFile(path);
+  bytes[bytes.length - 500] ^= 1;
+  await writeFile(path, bytes);
+  expect(await readBack()).toHaveLength(3);
+  await appendFile(path, Buffer.alloc(64, 255));
+  expect(await readBack()).toHaveLength(3);
+});
+
+it('is not there before its opening is whole', async () => {
+  expect(await Journal.resume(directory)).toBeUndefined();
+  await written(0);
+  await truncate(path, 5);
+  expect(await Journal.resume(directory)).toBeUndefined();
+});
+
+it('takes nothing any more when it is closed', async () => {
+  const journal = await Journal.create(directory, {});
+  await journal.append({ i: 0 }, Buffer.alloc(1000));
+  await journal.close();
+  await expect(journal.append({ i: 1 })).rejects.toThrow();
+  expect(await readBack()).toHaveLength(2);
+});

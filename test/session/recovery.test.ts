@@ -1,0 +1,45 @@
+import { recover } from '../../src/session/recovery.js';
+import type { Accepted, AcceptedEntry } from '../../src/session/session-journal.js';
+
+const entry = (accepted: Accepted, bytes = 0): AcceptedEntry => ({ accepted, bytes: Buffer.alloc(bytes) });
+const chunk = (index: number | undefined, { final = false, bytes = 10 } = {}) =>
+  entry({ kind: 'chunk', index, final, contentType: 'audio/wav', fileName: 'x.wav' }, bytes);
+const sound = () => entry({ kind: 'sound', sampleRate: 24000 }, 8);
+const shown = (frame: number, number: number, seconds: number) =>
+  entry({ kind: 'shown', frame, sound: number, seconds });
+const interrupted = entry({ kind: 'interrupted' });
+const ended = entry({ kind: 'end_of_utterance' });
+
+/** Number of the sound, and seconds of it that were heard; words without sound by their kind. */
+const summary = (entries: AcceptedEntry[], frame?: number) =>
+  recover(entries, frame).retaken.map((each) =>
+    each.sound === undefined ? each.accepted.kind : [each.sound, each.heardSeconds],
+  );
+
+it('a fed talk takes all again, and knows its indices', () => {
+  const entries = [chunk(0), chunk(1), chunk(2, { final: true, bytes: 0 })];
+  expect(summary(entries)).toEqual([[0, 0], [1, 0], 'chunk']);
+  expect(recover(entries, undefined)).toMatchObject({ lastIndex: 2, sounds: 2 });
+  expect(recover([sound(), chunk(undefined)], undefined)).toMatchObject({ lastIndex: undefined, sounds: 2 });
+});
+
+it('a live talk takes what nobody has heard', () => {
+  const entries = [chunk(0), shown(25, 0, 0.5), sound(), ended, shown(50, 1, 0.25), sound(), shown(75, 2, 0.75)];
+  expect(summary(entries, 0)).toEqual([[0, 0], [1, 0], 'end_of_utterance', [2, 0]]);
+  expect(summary(entries, 49)).toEqual([[0, 0.5], [1, 0], 'end_of_utterance', [2, 0]]);
+  expect(summary(entries, 50)).toEqual([[1, 0.25], 'end_of_utterance', [2, 0]]);
+  expect(summary(entries, 1000)).toEqual(['end_of_utterance', [2, 0.75]]);
+});
+
+it('what an interruption dropped stays dropped, whatever was shown', () => {
+  const entries = [chunk(0), sound(), shown(25, 0, 0.5), interrupted, shown(50, 0, 0.6), sound()];
+  expect(summary(entries, 30)).toEqual([[2, 0]]);
+  expect(summary(entries, 60)).toEqual([[2, 0]]);
+  expect(summary([sound(), interrupted], 10)).toEqual([]);
+});
+
+it('the end of a talk is not forgotten with the sound that brought it', () => {
+  const entries = [chunk(0), chunk(1, { final: true }), shown(100, 2, 0)];
+  expect(summary(entries, 100)).toEqual(['chunk']);
+  expect(summary([sound(), entry({ kind: 'finish' }), shown(100, 1, 0)], 100)).toEqual(['finish']);
+});
