@@ -89,6 +89,8 @@ export class DurableAvatar implements Avatar {
     avatar.onLost = (reason) => {
       if (this.#closed || this.#lost.has(avatar)) return;
       this.#lost.add(avatar);
+      // Its worker is gone; that forgets it.
+      avatar.close().catch(() => undefined);
       this.#options.logger.warn({ err: reason, cause: reason.cause }, 'avatar lost with its worker, opening it again');
       this.#current = this.#reopen(reason);
       this.#current.catch((error) => {
