@@ -16,6 +16,9 @@ const RETRY_MILLISECONDS = 200;
 const STALL_SECONDS = 10;
 const CHECKS_PER_STALL = 10;
 
+/** Samples of sound in one AAC packet. */
+const SOUND_PACKET_SAMPLES = 1024;
+
 /** Sound that FFmpeg needs past a frame before it must let the frame out: 90 ms were measured. */
 const SOUND_LEAD_SECONDS = 0.2;
 
@@ -23,8 +26,8 @@ export interface DurableEncoderOptions extends EncoderOptions {
   readonly logger: Pick<Logger, 'error' | 'warn'>;
   /**
    * Called when a new FFmpeg takes over, before its first packet. Packets that were handed out and are in no part yet must
-   * be dropped: from `firstFrame` on everything comes again. The new picture begins there with an IDR picture, and sound
-   * packet k holds the 1024 samples from `firstFrame * soundRate / fps + 1024 k` on. Both configurations come again too.
+   * be dropped: from `firstFrame` on everything comes again. The new picture begins there with an IDR picture, and the first
+   * sound packet is the first that starts while that frame is shown. Both configurations come again too.
    */
   readonly onRestart: (firstFrame: number) => void;
   /** Called once when no FFmpeg can be kept running. */
@@ -302,8 +305,13 @@ export class DurableEncoder {
     return run.firstFrame + run.pictures < Math.min(this.framesWritten, heard);
   }
 
+  /**
+   * Where the sound goes on for a picture that goes on with this frame: at the first packet that starts while it is shown.
+   * Packets before that one are in parts. So packets of every process lie on one grid, without overlap or gap.
+   */
   #firstSample(frame: number): number {
-    return Math.round((frame * this.#options.soundRate) / this.#options.fps);
+    const { soundRate, fps } = this.#options;
+    return Math.ceil((frame * soundRate) / (fps * SOUND_PACKET_SAMPLES)) * SOUND_PACKET_SAMPLES;
   }
 }
 

@@ -2,7 +2,7 @@ import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { DeliveryDirectives } from './blocking-reload.js';
 import { Download } from './download.js';
-import { Encoder } from './encoder.js';
+import { DurableEncoder } from './durable-encoder.js';
 import type { PictureSize } from './encoder-arguments.js';
 import { Packager } from './packager.js';
 import { type MediaFile, PublishedStream } from './published-stream.js';
@@ -57,7 +57,7 @@ export class HlsStream {
   readonly #packager: Packager;
   readonly #published: PublishedStream;
   readonly #download: Download;
-  #encoder!: Encoder;
+  #encoder!: DurableEncoder;
   #finished = false;
   #finishing: Promise<void> | undefined;
   #failure: AppError | undefined;
@@ -77,7 +77,10 @@ export class HlsStream {
       ...picture,
       ...{ fps, segmentFrames, partFrames, soundRate: STREAM_SOUND_RATE },
       onInit: (bytes, formats) => this.#published.addInit(bytes, formats),
-      onPart: (part) => this.#published.addPart(part),
+      onPart: (part) => {
+        this.#published.addPart(part);
+        this.#encoder.settle(part.firstFrame + part.frames);
+      },
       onSegment: (segment) => this.#published.addSegment(segment),
     });
   }
@@ -93,10 +96,11 @@ export class HlsStream {
     const stream = new HlsStream(options, store);
     const { width, height, fps, segmentFrames, logger } = options;
     try {
-      stream.#encoder = await Encoder.open({
+      stream.#encoder = await DurableEncoder.open({
         ...{ width, height, fps, segmentFrames, logger, soundRate: STREAM_SOUND_RATE },
         picture: pictureOf(options),
         onPacket: (packet) => stream.#packager.push(packet),
+        onRestart: (firstFrame) => stream.#packager.restart(firstFrame),
         onError: (error) => stream.#fail(error),
       });
     } catch (error) {
@@ -118,6 +122,11 @@ export class HlsStream {
   /** Whole segments so far. */
   get segments(): number {
     return this.#published.segments;
+  }
+
+  /** Requests that wait for something to be published. */
+  get waiting(): number {
+    return this.#published.waiting;
   }
 
   /** The encoder's process id while it runs. */

@@ -31,7 +31,7 @@ export interface Segment {
   readonly number: number;
   readonly firstFrame: number;
   readonly frames: number;
-  /** True for the first segment after a restart of the encoder: its init segment and its sound begin anew. */
+  /** True for the first segment after a restart of the encoder, which has an init segment of its own. */
   readonly discontinuity: boolean;
   readonly parts: readonly Part[];
 }
@@ -55,7 +55,7 @@ export interface PackagerOptions {
 /**
  * Cuts encoded frames and sound into parts and segments on one timeline of integers: frame n begins at tick 512n, sound
  * packet n at sample 1024n, both counted from the start of the talk, so decode times have neither gaps nor drift
- * (ISO/IEC 14496-12, 8.8.12). After a restart of the encoder sound packets are counted from the frame it began with.
+ * (ISO/IEC 14496-12, 8.8.12). That goes on when another encoder takes over: its first sound packet is the next one.
  *
  * A part holds its frames and every sound packet that starts while they are shown. It is cut when all of these are
  * there. The sound ends with the picture: what starts later is left out.
@@ -67,11 +67,9 @@ export class Packager {
   #initialized = false;
   #frames: VideoSample[] = [];
   #sound: Uint8Array[] = [];
-  /** Number of the first waiting frame. */
+  /** Numbers of the first waiting frame and sound packet. */
   #nextFrame = 0;
-  /** The frame that the running encoder began with, and how many of its sound packets are in parts. */
-  #firstFrame = 0;
-  #packets = 0;
+  #nextPacket = 0;
   #partsCut = 0;
   #segments = 0;
   /** Parts of the segment that is being filled, and the frames in them. */
@@ -98,7 +96,7 @@ export class Packager {
 
   /**
    * A new encoder takes over. Packets that are in no part yet are dropped, and the segment that is being filled ends with
-   * the parts it has: the next one begins at `firstFrame`, with the new encoder's IDR picture, init segment and sound.
+   * the parts it has: the next one begins at `firstFrame`, with the new encoder's IDR picture and init segment.
    * @param firstFrame the frame after the last one in a part.
    * @throws RangeError for another frame: frames would be lost, or shown twice.
    */
@@ -107,13 +105,11 @@ export class Packager {
       throw new RangeError(`Restart at frame ${firstFrame}, but ${this.#nextFrame} is the next one.`);
     }
     this.cutSegment();
-    // RFC 8216bis 4.4.4.3: EXT-X-DISCONTINUITY is there for a change of encoding or timestamps. Before the first part
-    // there is nothing to be discontinuous with.
+    // RFC 8216bis 4.4.4.3: EXT-X-DISCONTINUITY is there for a change of the encoding sequence. Before the first part there
+    // is nothing to be discontinuous with.
     this.#discontinuity = this.#segments > 0;
     this.#frames = [];
     this.#sound = [];
-    this.#firstFrame = firstFrame;
-    this.#packets = 0;
     this.#videoConfiguration = undefined;
     this.#soundConfiguration = undefined;
     this.#initialized = false;
@@ -166,9 +162,8 @@ export class Packager {
   /** How many of the waiting sound packets start before this frame does. */
   #packetsUntil(frame: number): number {
     const { fps, soundRate } = this.#options;
-    // ceil(frames / fps * rate / 1024), with one rounding only
-    const frames = frame - this.#firstFrame;
-    return Math.ceil((frames * soundRate) / (fps * SOUND_PACKET_SAMPLES)) - this.#packets;
+    // ceil(frame / fps * rate / 1024), with one rounding only
+    return Math.ceil((frame * soundRate) / (fps * SOUND_PACKET_SAMPLES)) - this.#nextPacket;
   }
 
   #cutPart(count: number): void {
@@ -180,15 +175,13 @@ export class Packager {
     // information from other segments".
     if (this.#parts.length === 0 && !independent) throw new Error(`Frame ${firstFrame} is no IDR picture.`);
     const number = ++this.#partsCut;
-    const { fps, soundRate } = this.#options;
-    const soundStart = Math.round((this.#firstFrame * soundRate) / fps) + this.#packets * SOUND_PACKET_SAMPLES;
     const bytes = fragment(
       number,
       { start: firstFrame * FRAME_TICKS, duration: FRAME_TICKS, samples: frames },
-      { start: soundStart, duration: SOUND_PACKET_SAMPLES, samples: sound },
+      { start: this.#nextPacket * SOUND_PACKET_SAMPLES, duration: SOUND_PACKET_SAMPLES, samples: sound },
     );
     this.#nextFrame += frames.length;
-    this.#packets += sound.length;
+    this.#nextPacket += sound.length;
     this.#segmentFrames += frames.length;
     const place = { number, segment: this.#segments + 1, index: this.#parts.length };
     const discontinuity = this.#discontinuity;

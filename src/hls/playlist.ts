@@ -121,7 +121,7 @@ function segmentTags(state: PlaylistState, segment: ListedSegment, initUriBefore
   const { fps, startedAt } = state;
   const { firstFrame, discontinuity, initUri, parts } = segment;
   return [
-    // 4.4.4.3: it must be there where the "timestamp sequence" changes, as the sound's does with a new encoder.
+    // 4.4.4.3: it "SHOULD be present if there is a change in" the "encoding sequence", as with a new encoder.
     ...(discontinuity ? ['#EXT-X-DISCONTINUITY'] : []),
     // 4.4.4.5: it applies to every segment that comes after it, until the next one.
     ...(initUri === initUriBefore ? [] : [`#EXT-X-MAP:URI="${initUri}"`]),
@@ -137,11 +137,13 @@ function partTag(state: PlaylistState, { uri, frames, independent }: ListedPart)
 }
 
 /**
- * Whether the parts of a segment are listed. 6.2.2: "EXT-X-PART tags SHOULD be removed from the Playlist after they are
- * greater than three Target Durations from the end of the Playlist." A segment's parts go together: players count them.
+ * Whether the parts of a segment are listed: of the one that is being filled and the two before it. 6.2.2: "EXT-X-PART tags
+ * SHOULD be removed from the Playlist after they are greater than three Target Durations from the end of the Playlist", which
+ * these never are. A segment's parts go together, because players count them.
  */
-function isNearEnd(state: PlaylistState, { firstFrame }: ListedSegment): boolean {
-  return state.kind === 'live' && endFrame(state) - firstFrame < 3 * targetDuration(state) * state.fps;
+function isNearEnd({ kind, segments }: PlaylistState, { number }: ListedSegment): boolean {
+  const newest = segments.at(-1)?.number ?? 0;
+  return kind === 'live' && number >= newest - 1;
 }
 
 /**
@@ -153,11 +155,6 @@ function skippable(state: PlaylistState): number {
   if (state.kind !== 'live' || !last) return 0;
   const boundary = last.firstFrame + last.frames - SKIP_BOUNDARY_TARGETS * targetDuration(state) * state.fps;
   return state.segments.filter(({ firstFrame, frames }) => firstFrame + frames <= boundary).length;
-}
-
-function endFrame({ segments, open }: PlaylistState): number {
-  const last = open ?? segments.at(-1);
-  return last ? last.firstFrame + last.frames : 0;
 }
 
 function seconds({ fps }: PlaylistState, frames: number): string {

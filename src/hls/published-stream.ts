@@ -74,7 +74,7 @@ export class PublishedStream {
       uri: (name) => this.#uri(name),
     });
     // RFC 8216bis 6.2.2: "Clients MUST be able to download the Partial Segment for at least three Target Durations after
-    // the EXT-X-PART tag is removed from the Playlist." It is listed for three, and one more because parts go by segments.
+    // the EXT-X-PART tag is removed from the Playlist." It is listed for three at most; one more to be on the safe side.
     this.#parts = new PartStore(live ? 7 * this.#targetDuration * fps : 0);
     this.#record = live && !live.record ? undefined : new SegmentRecord(segmentFrames);
     this.#left = new LeftSegments(live ? (live.windowSegments + 2) * segmentFrames : 0);

@@ -10,6 +10,12 @@ import { idOf } from './sessions.js';
 /** Media never changes under its name (RFC 8216bis 6.2.1: same URI, same bytes), so caches may keep it. */
 const MEDIA_MAX_AGE_SECONDS = 365 * 24 * 60 * 60;
 
+/**
+ * RFC 8216bis 6.2.1: servers "SHOULD transfer text files" with gzip "if the client indicates that it is prepared to
+ * accept it". Asked for by hand: the package does not count playlists among texts.
+ */
+const gzip = compression({ threshold: 0, filter: () => true });
+
 /** Playlists, segments, parts and the finished talk. Mounted at `/hls` and at `/api/hls`. */
 export function streamRoutes(registry: () => SessionRegistry): Router {
   const router = Router();
@@ -19,12 +25,12 @@ export function streamRoutes(registry: () => SessionRegistry): Router {
     return session.stream;
   };
 
-  router.get('/:sessionId/playlist.m3u8', compression({ threshold: 0 }), async (request, response) => {
+  router.get('/:sessionId/playlist.m3u8', gzip, async (request, response) => {
     const text = await view(request).playlist(deliveryDirectives(request.query), untilGone(response));
     sendPlaylist(response, text);
   });
 
-  router.get('/:sessionId/multivariant.m3u8', compression({ threshold: 0 }), async (request, response) => {
+  router.get('/:sessionId/multivariant.m3u8', gzip, async (request, response) => {
     sendPlaylist(response, await view(request).multivariantPlaylist(untilGone(response)));
   });
 

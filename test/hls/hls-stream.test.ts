@@ -41,6 +41,15 @@ async function fileOf(stream: HlsStream, name: string): Promise<string> {
   return media.path;
 }
 
+/** Kills FFmpeg and those that take over, until the stream has given up. */
+async function killEveryFfmpeg(stream: HlsStream, errors: readonly unknown[]): Promise<void> {
+  while (errors.length === 0) {
+    const { pid } = stream;
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 const lastLine = (text: string) => text.trimEnd().split('\n').at(-1);
 
 describe('HlsStream, a talk of 130 frames fed in bursts', () => {
@@ -218,6 +227,64 @@ describe('HlsStream, a talk of 130 frames fed in bursts', () => {
   });
 });
 
+describe('HlsStream, a talk of 130 frames during which FFmpeg is killed', () => {
+  const FRAMES = 130;
+  const CLICKS = [12_000, 60_000, 110_000, 150_001, 200_000, 240_500];
+  const sound = clicks((FRAMES * SECOND) / 25, CLICKS);
+  let stream: HlsStream;
+  let text: string;
+  let segments: Buffer[];
+
+  beforeAll(async () => {
+    stream = await open('killed');
+    for (let frame = 0; frame < FRAMES; frame += 13) {
+      stream.writeSound(sound.subarray((frame * SECOND) / 25, ((frame + 13) * SECOND) / 25));
+      stream.writeFrames(testFrames(frame, 13), 13);
+      await stream.drained();
+      if (frame === 65) {
+        await stream.playlist();
+        process.kill(stream.pid as number, 'SIGKILL');
+      }
+    }
+    await stream.finish();
+    text = await stream.playlist();
+    segments = [];
+    for (const { uri } of (parse(text) as types.MediaPlaylist).segments) segments.push(await bytesOf(stream, uri));
+  });
+
+  it('goes on after a discontinuity, with an init segment of its own', () => {
+    const { segments: listed, endlist } = parse(text) as types.MediaPlaylist;
+    const taken = listed.findIndex(({ discontinuity }) => discontinuity);
+    expect(taken).toBeGreaterThan(0);
+    expect(endlist).toBe(true);
+    expect(listed.filter(({ discontinuity }) => discontinuity)).toHaveLength(1);
+    expect(listed.map(({ map }) => map!.uri)).toEqual(listed.map((_, i) => (i < taken ? 'init.mp4' : 'init-2.mp4')));
+    expect(listed.reduce((sum, { duration }) => sum + duration, 0)).toBeCloseTo(FRAMES / 25, 5);
+    for (const [i, { programDateTime }] of listed.entries()) {
+      if (i === 0) continue;
+      const before = listed[i - 1]!;
+      expect(programDateTime!.getTime() - before.programDateTime!.getTime()).toBe(Math.round(1000 * before.duration));
+    }
+  });
+
+  it('loses no frame and shows none twice', async () => {
+    const init = await bytesOf(stream, 'init.mp4');
+    const frames = decodeLuma(Buffer.concat([init, ...segments]), WIDTH * HEIGHT);
+    expect(frames.map(frameNumber)).toEqual(Array.from({ length: FRAMES }, (_, n) => n));
+  });
+
+  it('has the init segment again, byte for byte: all encoders of a talk are alike', async () => {
+    expect(await bytesOf(stream, 'init-2.mp4')).toEqual(await bytesOf(stream, 'init.mp4'));
+  });
+
+  it('plays sound at the time it was written, in the download too', async () => {
+    const mp4 = readFileSync(await stream.download());
+    expect(decodeLuma(mp4, WIDTH * HEIGHT).map(frameNumber)).toEqual(Array.from({ length: FRAMES }, (_, n) => n));
+    const decoded = decodeSound(mp4);
+    for (const click of CLICKS) expect(Math.abs(loudestNear(decoded, click, 2400) - click)).toBeLessThanOrEqual(5);
+  });
+});
+
 describe('HlsStream', () => {
   it('publishes a segment once the sound is past it, before the talk ends', async () => {
     const stream = await open('ahead');
@@ -285,28 +352,38 @@ describe('HlsStream', () => {
     expect(await stream.download()).toBeDefined();
   });
 
-  it('tells once when FFmpeg dies, and ends the playlist at what is there', async () => {
+  it('tells once when FFmpeg dies again and again, and ends the playlist at what is there', async () => {
     const errors: unknown[] = [];
     const stream = await open('dies', { onError: (error) => errors.push(error) });
     stream.writeSound(new Float32Array(2 * SECOND));
-    stream.writeFrames(testFrames(0, 30), 30);
+    stream.writeFrames(testFrames(0, 37), 37);
     await stream.playlist();
-    const late = expect(stream.finish()).rejects.toMatchObject({ code: 'internal' });
-    process.kill(stream.pid as number, 'SIGKILL');
+    const late = expect(stream.drained().then(() => stream.finish())).rejects.toMatchObject({ code: 'internal' });
+    await killEveryFfmpeg(stream, errors);
     await late;
     expect(errors).toMatchObject([{ code: 'internal', message: 'The encoder stopped unexpectedly.' }]);
-    expect(lastLine(await stream.playlist())).toBe('#EXT-X-ENDLIST');
+    // The parts of the second that was being filled are a segment.
+    const text = await stream.playlist();
+    expect(lastLine(text)).toBe('#EXT-X-ENDLIST');
+    const { segments } = parse(text) as types.MediaPlaylist;
+    const lasted = segments.reduce((sum, { duration }) => sum + duration, 0);
+    expect(Math.round(25 * lasted) % 5).toBe(0);
+    const media = [await bytesOf(stream, 'init.mp4')];
+    for (const { uri } of segments) media.push(await bytesOf(stream, uri));
+    const frames = decodeLuma(Buffer.concat(media), WIDTH * HEIGHT).map(frameNumber);
+    expect(frames).toEqual(Array.from({ length: Math.round(25 * lasted) }, (_, n) => n));
     await expect(stream.drained()).rejects.toMatchObject({ code: 'internal' });
     await expect(stream.download()).rejects.toMatchObject({ code: 'not_finished' });
   });
 
-  it('gives the error to a viewer when FFmpeg dies before the first segment', async () => {
-    const stream = await open('dies-early');
+  it('gives the error to a viewer when no FFmpeg lives until the first segment', async () => {
+    const errors: unknown[] = [];
+    const stream = await open('dies-early', { onError: (error) => errors.push(error) });
     const waiting = expect(stream.playlist()).rejects.toMatchObject({
       code: 'not_found',
       message: expect.stringContaining('ended before its first segment'),
     });
-    process.kill(stream.pid as number, 'SIGKILL');
+    await killEveryFfmpeg(stream, errors);
     await waiting;
   });
 

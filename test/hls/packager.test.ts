@@ -164,7 +164,9 @@ describe('Packager', () => {
     ]);
     const { video, sound: heard } = read(init[1], parts.slice(4));
     expect(video.map(({ dts }) => dts)).toEqual(Array.from({ length: 27 }, (_, n) => (35 + n) * 512));
-    expect(heard.map(({ dts }) => dts)).toEqual(Array.from({ length: 51 }, (_, n) => 35 * 1920 + n * 1024));
+    // 65.625 packets start before frame 35, so number 66 is the first of the new encoder; frame 62 begins at 116.25.
+    expect(heard.map(({ dts }) => dts)).toEqual(Array.from({ length: 51 }, (_, n) => (66 + n) * 1024));
+    expect(heard.map(({ size }) => size)).toEqual(Array.from({ length: 51 }, (_, n) => 20 + (n % 7)));
   });
 
   it('is discontinuous once, however often encoders die before a part of theirs is there', () => {

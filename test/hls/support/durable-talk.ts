@@ -95,11 +95,12 @@ export class DurableTalk {
     );
   }
 
-  /** The decoded sound of all parts on the timeline, each process's from its first frame to the next one's. */
+  /** The decoded sound of all parts on the timeline, each process's from its first packet to the next one's. */
   sound(frames: number): Int16Array {
     const timeline = new Int16Array(frames * SAMPLES_PER_FRAME);
     for (const { firstFrame, media } of this.#runsWithParts()) {
-      const at = firstFrame * SAMPLES_PER_FRAME;
+      // The first packet that starts while the first frame is shown.
+      const at = Math.ceil((firstFrame * SAMPLES_PER_FRAME) / 1024) * 1024;
       timeline.set(decodeSound(Buffer.concat(media)).subarray(0, timeline.length - at), at);
     }
     return timeline;

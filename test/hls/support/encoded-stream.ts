@@ -29,12 +29,15 @@ export function encodedSound(n: number): FlvPacket {
   return { kind: 'sound', data: new Uint8Array(20 + (n % 7)).fill(n) };
 }
 
+/** Sound packets that start before a frame does. */
+const packetsUntil = (frame: number) => Math.ceil((frame * 1920) / 1024);
+
 /** A live stream from the packager on, with packets made up in place of FFmpeg: nothing in it waits for anything. */
 export class EncodedStream {
   readonly packager: Packager;
   readonly failures: unknown[] = [];
   #frame = 0;
-  /** The frame that the encoder began with, and the sound packets it has made. */
+  /** The frame that the encoder began with. */
   #from = 0;
   #packets = 0;
 
@@ -71,7 +74,7 @@ export class EncodedStream {
   /** Encodes up to this frame, with the sound for it. */
   to(frame: number): void {
     for (; this.#frame < frame; this.#frame++) {
-      const ahead = Math.ceil(((this.#frame + 1 - this.#from) * 1920) / 1024);
+      const ahead = packetsUntil(this.#frame + 1);
       for (; this.#packets < ahead; this.#packets++) this.packager.push(encodedSound(this.#packets));
       this.packager.push(encodedFrame(this.#frame, (this.#frame - this.#from) % 25 === 0));
     }
@@ -81,7 +84,7 @@ export class EncodedStream {
   restart(): void {
     this.#frame -= this.#frame % 5;
     this.#from = this.#frame;
-    this.#packets = 0;
+    this.#packets = packetsUntil(this.#frame);
     this.packager.restart(this.#frame);
     this.#configure();
   }
