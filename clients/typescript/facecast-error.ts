@@ -23,6 +23,7 @@ export const SERVICE_ERROR_CODES = [
   'not_ready',
   'draining',
   'gpu_memory_full',
+  'storage_full',
 ] as const;
 
 /**
