@@ -1,6 +1,7 @@
+import { LiveEdge } from './live/live-edge.js';
 import { untilThere } from './until-there.js';
 
-/** @import HlsConstructor, { ErrorData, HlsConfig } from 'hls.js' */
+/** @import HlsConstructor, { ErrorData } from 'hls.js' */
 
 /** Media errors, in a row where that can be told, after which to give up. */
 const MAX_RECOVERIES = 5;
@@ -58,7 +59,7 @@ export class Player {
       await untilThere(url, signal);
       const { default: Hls } = await import('hls.js');
       signal.throwIfAborted();
-      if (Hls.isSupported()) this.#play(Hls, url, live ? AT_THE_EDGE : FROM_THE_START, onError);
+      if (Hls.isSupported()) this.#play(Hls, url, live, signal, onError);
       else if (this.#video.canPlayType('application/vnd.apple.mpegurl')) this.#playNatively(url, signal, onError);
       else throw new Error('This browser plays neither HLS nor Media Source Extensions.');
       return true;
@@ -145,10 +146,11 @@ export class Player {
   /**
    * @param {typeof HlsConstructor} Hls
    * @param {string} url
-   * @param {Partial<HlsConfig>} config
+   * @param {boolean} live
+   * @param {AbortSignal} signal
    * @param {(error: Error) => void} onError
    */
-  #play(Hls, url, config, onError) {
+  #play(Hls, url, live, signal, onError) {
     const patient = {
       default: {
         // The playlist's first answer may take 15 s; see the service's contract.
@@ -159,11 +161,15 @@ export class Player {
       },
     };
     const hls = new Hls({
-      ...config,
+      ...(live ? AT_THE_EDGE : FROM_THE_START),
       manifestLoadPolicy: patient,
       playlistLoadPolicy: patient,
       workerPath: new URL('./vendor/hls.js/hls.worker.js', import.meta.url).href,
     });
+    if (live) {
+      const edge = new LiveEdge(this.#video, hls, signal);
+      hls.on(Hls.Events.LEVEL_UPDATED, () => edge.check());
+    }
     let recoveries = 0;
     hls.on(Hls.Events.FRAG_BUFFERED, () => {
       recoveries = 0;
