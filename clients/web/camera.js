@@ -1,8 +1,6 @@
+import { element } from './element.js';
 import { closeMedia, openMedia } from './media-access.js';
 import { inWords } from './words.js';
-
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** The dialogue that takes the portrait with the camera. */
 export class Camera {

@@ -1,14 +1,10 @@
+import { element } from './element.js';
 import { inSeconds } from './words.js';
 
 /** @import { SessionStatus } from 'facecast-client' */
 
 const FRAMES_PER_SECOND = 25;
 const BUFFER_RATE = 16_000;
-
-/** @param {string} id @returns {HTMLElement} */
-function element(id) {
-  return /** @type {HTMLElement} */ (document.getElementById(id));
-}
 
 /** How far the talk from a recording has come. */
 export class ProgressView {

@@ -1,7 +1,5 @@
+import { element } from './element.js';
 import { Player } from './player.js';
-
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** The square in which the portrait is shown, and then speaks. */
 export class Screen {

@@ -1,3 +1,5 @@
+import { element } from './element.js';
+
 /** @import { FacecastClient } from 'facecast-client' */
 
 /**
@@ -6,9 +8,9 @@
  */
 export async function showHealth(client) {
   const [health, text] = await healthInWords(client);
-  const root = /** @type {HTMLElement} */ (document.getElementById('service'));
+  const root = element('service');
   root.dataset.health = health;
-  const place = /** @type {HTMLElement} */ (document.getElementById('service-text'));
+  const place = element('service-text');
   if (place.textContent !== text) place.textContent = text;
   setTimeout(() => showHealth(client), health === 'ready' ? 15_000 : 2000);
 }

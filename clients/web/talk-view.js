@@ -1,3 +1,4 @@
+import { element } from './element.js';
 import { inWords } from './words.js';
 
 /** @import { FacecastSession } from 'facecast-client' */
@@ -9,11 +10,6 @@ import { inWords } from './words.js';
  * @property {string} embed HTML that plays it
  * @property {string} [curl] commands that make the same, where it is known how it was made
  */
-
-/** @param {string} id @returns {HTMLElement} */
-function element(id) {
-  return /** @type {HTMLElement} */ (document.getElementById(id));
-}
 
 /** Below the screen: what the talk is doing in a word, what went wrong, and what can be done with it. */
 export class TalkView {

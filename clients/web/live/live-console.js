@@ -1,14 +1,10 @@
+import { element } from '../element.js';
 import { inWords } from '../words.js';
 import { TalkButton } from './talk-button.js';
 
 /** @import { RecordingPicker } from '../recording-picker.js' */
 /** @import { Screen } from '../screen.js' */
 /** @import { LiveSpeech } from './live-speech.js' */
-
-/** @param {string} id @returns {HTMLElement} */
-function element(id) {
-  return /** @type {HTMLElement} */ (document.getElementById(id));
-}
 
 /** What there is to speak with while a session is live: it takes the place of the form, and the recording's picker with it. */
 export class LiveConsole {

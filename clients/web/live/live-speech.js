@@ -25,6 +25,8 @@ export class LiveSpeech {
   #line;
   /** @type {Microphone | undefined} */
   #microphone;
+  /** Settles when it can be heard. @type {Promise<unknown> | undefined} */
+  #opening;
   /** What happens to the microphone's sound; undefined while it is only kept ready. @type {((block: SoundBlock) => void) | undefined} */
   #onBlock;
   /** Sound on its way to the line, in order. */
@@ -60,17 +62,10 @@ export class LiveSpeech {
     const gate = gated ? new VoiceGate() : undefined;
     this.#onBlock = (block) => this.#take(block, gate);
     if (this.#recording) await this.interrupt();
-    if (this.#microphone) return;
-    const microphone = new Microphone();
-    this.#microphone = microphone;
+    this.#microphone ??= new Microphone();
+    this.#opening ??= Promise.all([this.#line.open(), this.#open(this.#microphone)]);
     try {
-      await Promise.all([
-        this.#line.open(),
-        microphone.open(this.#session.audioSampleRate, (block) => {
-          this.#listener.onLevel(block.level);
-          this.#onBlock?.(block);
-        }),
-      ]);
+      await this.#opening;
     } catch (error) {
       this.closeMicrophone();
       throw error;
@@ -88,6 +83,7 @@ export class LiveSpeech {
     this.stopMicrophone();
     this.#microphone?.close();
     this.#microphone = undefined;
+    this.#opening = undefined;
   }
 
   /**
@@ -125,6 +121,21 @@ export class LiveSpeech {
     this.#recording?.abort();
     this.#recording = undefined;
     await this.#line.interrupt();
+  }
+
+  /** @param {Microphone} microphone */
+  #open(microphone) {
+    return microphone.open(this.#session.audioSampleRate, {
+      onBlock: (block) => {
+        this.#listener.onLevel(block.level);
+        this.#onBlock?.(block);
+      },
+      onLost: () => {
+        this.#fail(new PageError('microphone_missing'));
+        // Also where it was only kept ready.
+        this.closeMicrophone();
+      },
+    });
   }
 
   /** @param {SoundBlock} block @param {VoiceGate | undefined} gate */

@@ -1,3 +1,4 @@
+import { element } from '../element.js';
 import { pageUrl } from '../snippets.js';
 import { Talk } from '../talk.js';
 import { LiveConsole } from './live-console.js';
@@ -12,11 +13,6 @@ import { untilWhole } from './until-whole.js';
 /** @import { Stage } from '../talk.js' */
 
 const WHOLE = 'Fetching the whole talk …';
-
-/** @param {string} id @returns {HTMLElement} */
-function element(id) {
-  return /** @type {HTMLElement} */ (document.getElementById(id));
-}
 
 /** A live session: its clock goes on until it is stopped, whether somebody speaks or not. */
 export class LiveTalk extends Talk {

@@ -1,3 +1,4 @@
+import { element } from '../element.js';
 import { inSeconds } from '../words.js';
 import { EventList } from './event-list.js';
 import { Sparkline } from './sparkline.js';
@@ -9,11 +10,6 @@ import { Sparkline } from './sparkline.js';
 const LOOK_MS = 250;
 /** So much more than intended behind the newest frame, seconds, is a viewer who looks back, not a slow network. */
 const LOOKING_BACK = 3;
-
-/** @param {string} id @returns {HTMLElement} */
-function element(id) {
-  return /** @type {HTMLElement} */ (document.getElementById(id));
-}
 
 /** @param {string} id @param {string} text */
 function show(id, text) {

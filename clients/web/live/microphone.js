@@ -17,14 +17,16 @@ export class Microphone {
 
   /**
    * @param {number} sampleRate Hz
-   * @param {(block: SoundBlock) => void} onBlock
+   * @param {{ onBlock: (block: SoundBlock) => void, onLost: () => void }} listener `onLost` when it was unplugged
+   * @throws {PageError}
    */
-  async open(sampleRate, onBlock) {
+  async open(sampleRate, { onBlock, onLost }) {
     // One channel, and what calls do against echo and noise.
     const constraints = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true };
     const stream = await openMedia('microphone', constraints);
     if (this.#closed) return closeMedia(stream);
     this.#stream = stream;
+    stream.getAudioTracks()[0].addEventListener('ended', onLost);
     try {
       const context = new AudioContext({ sampleRate, latencyHint: 'interactive' });
       this.#context = context;
