@@ -1,4 +1,3 @@
-import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from './config.js';
@@ -7,7 +6,9 @@ import { checkFfmpeg } from './hls/ffmpeg.js';
 import { prepareHlsDirectory, sweepHlsDirectory } from './hls/segment-store.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
+import { createHttpServer } from './http/server.js';
 import { attachSpeechSocket } from './http/speech-socket.js';
+import { readTlsIdentity } from './http/tls-identity.js';
 import { startEngine } from './inference/start-engine.js';
 import { createLogger } from './log.js';
 import { SessionRegistry } from './session/session-registry.js';
@@ -21,6 +22,7 @@ async function main(): Promise<void> {
   process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const config = readConfig(process.env);
   const logger = createLogger(config.logLevel);
+  const tls = config.tls && (await readTlsIdentity(config.tls));
   await checkFfmpeg();
   await prepareHlsDirectory(config.hlsDirectory);
 
@@ -37,7 +39,7 @@ async function main(): Promise<void> {
     corsOrigin: config.corsOrigin,
     logger,
   });
-  const server = createServer(app);
+  const server = createHttpServer(app, tls);
   const sockets = attachSpeechSocket(server, () => ready().registry, logger, {
     maxQueuedSeconds: config.maxQueuedSeconds,
   });
@@ -81,7 +83,7 @@ async function main(): Promise<void> {
       return engine.gpus;
     },
   };
-  logger.info({ ...engine.description, port, url: `http://localhost:${port}/` }, 'ready');
+  logger.info({ ...engine.description, port, url: `${tls ? 'https' : 'http'}://localhost:${port}/` }, 'ready');
 
   let stopping = 0;
   const stop = async (signal: string) => {

@@ -70,6 +70,11 @@ describe('does not start', () => {
     expect(await refusal({ PORT: 'http' })).toContain('PORT=http must be a whole number from 0 to 65535');
   });
 
+  it('with a certificate that is not there', async () => {
+    const said = await refusal({ TLS_CERT: '/nowhere/certificate.pem', TLS_KEY: '/nowhere/key.pem' });
+    expect(said).toContain('TLS_CERT=/nowhere/certificate.pem cannot be read: there is no such file.');
+  });
+
   it('without FFmpeg, and says how to get it', async () => {
     expect(await refusal({ PATH: '/nonexistent' })).toMatch(/ffmpeg/i);
   });

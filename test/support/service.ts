@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createApp } from '../../src/http/app.js';
+import { createHttpServer } from '../../src/http/server.js';
 import { attachSpeechSocket } from '../../src/http/speech-socket.js';
+import type { TlsIdentity } from '../../src/http/tls-identity.js';
 import type { WorkerPlace } from '../../src/inference/engine-worker.js';
 import { WorkerEngine } from '../../src/inference/worker-engine.js';
 import { createLogger } from '../../src/log.js';
@@ -57,6 +58,8 @@ export interface TestServiceOptions extends TestEngineOptions {
   readonly maxSessions?: number;
   readonly idleMinutes?: number;
   readonly maxQueuedSeconds?: number;
+  /** HTTPS with this certificate; plain HTTP unless given. */
+  readonly tls?: TlsIdentity;
 }
 
 export async function startService(options: TestServiceOptions = {}): Promise<TestService> {
@@ -87,13 +90,13 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     corsOrigin: '*',
     logger,
   });
-  const server: Server = createServer(app).listen(0, '127.0.0.1');
+  const server = createHttpServer(app, options.tls).listen(0, '127.0.0.1');
   const speechSockets = attachSpeechSocket(server, () => registry, logger, {
     maxQueuedSeconds: options.maxQueuedSeconds ?? 300,
   });
   await once(server, 'listening');
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `${options.tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
     registry,
     engine,
     hlsDirectory,
