@@ -5,6 +5,12 @@ import {
 } from '../../src/avatar/portrait-analyser/analyser.js';
 import { CONTROLS, JAW_DROP } from '../../src/avatar/portrait-analyser/controls.js';
 import { fitFaceFrame } from '../../src/avatar/portrait-analyser/face-frame.js';
+import {
+  LOWER_LIP_INNER,
+  LOWER_LIP_OUTER,
+  UPPER_LIP_INNER,
+  UPPER_LIP_OUTER,
+} from '../../src/avatar/portrait-analyser/landmark-sets.js';
 import { findPerson, MATTE_CELL } from '../../src/avatar/portrait-analyser/person-matte.js';
 import { Photo } from '../../src/avatar/portrait-analyser/photo.js';
 import { fillSmoothly } from '../../src/avatar/portrait-analyser/smooth-fill.js';
@@ -126,6 +132,28 @@ describe('analysePortrait', () => {
     expect(displacement(tensors, 'field_expression', jaw, 3, chin.x, chin.y - 4) / u).toBeGreaterThan(0.75 * JAW_DROP);
     expect(Math.abs(displacement(tensors, 'field_expression', jaw, 1, lip.x, lip.y - 8))).toBeLessThan(0.02 * u);
     expect(Math.abs(displacement(tensors, 'field_expression', jaw, 1, nose.x, nose.y - 8))).toBeLessThan(0.005 * u);
+  });
+
+  test('rounds a smiling mouth to a level one', () => {
+    const pucker = CONTROLS.indexOf('pucker');
+    const cornersDown = (raised: number) => {
+      const landmarks = meanFace(256, 250, 300);
+      const u = unitOf({ image: grey, landmarks });
+      const [left, right, middle] = [61, 291, 13].map((i) => landmark({ image: grey, landmarks }, i));
+      // Both lips' rings, the more the further from the middle.
+      for (const i of [...UPPER_LIP_INNER, ...LOWER_LIP_INNER, ...UPPER_LIP_OUTER, ...LOWER_LIP_OUTER]) {
+        const aside = (2 * Math.abs(meanSource.landmarks[i * 3] - middle.x)) / (right.x - left.x);
+        landmarks[i * 3 + 1] = meanSource.landmarks[i * 3 + 1] - raised * u * Math.min(aside, 1) ** 2;
+      }
+      const tensors = analysePortrait({ image: grey, landmarks });
+      const y = left.y - raised * u;
+      return [left, right].map(({ x }) => displacement(tensors, 'field_expression', pucker, 3, x, y) / u);
+    };
+    const [plain, smiling] = [cornersDown(0), cornersDown(0.1)];
+    for (const side of [0, 1]) {
+      expect(smiling[side] - plain[side]).toBeGreaterThan(0.03);
+      expect(smiling[side] - plain[side]).toBeLessThan(0.12);
+    }
   });
 
   test('turns the head the way the tokens mean', () => {

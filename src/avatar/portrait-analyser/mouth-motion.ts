@@ -1,5 +1,5 @@
 import { CONTROLS, type Control, JAW_DROP, LIP_LIFT } from './controls.js';
-import { closingOverlap, upperPartOfGap } from './lip-closing.js';
+import { closingOverlap, upperClosing, upperPartOfGap } from './lip-closing.js';
 import { abs, bell, clamp, max, min, mix, sign, smoothstep } from './math.js';
 import { alongMouth, inMouth, type MouthFrame } from './mouth-frame.js';
 
@@ -107,6 +107,12 @@ function cornerLift(mouth: MouthFrame, p: MouthPoint, near: (spread: number) => 
   return mouth.open ? CORNER_LIFT * min(p.reach, 1) ** 2 * near(1.5) : 0;
 }
 
+/** Rounded lips do not smile: where the photo does, its corners come down to the height of the middle. */
+function straighten(mouth: MouthFrame, p: MouthPoint, near: (spread: number) => number): number {
+  const sag = clamp(mouth.upperInner(0) / mouth.unit + upperClosing(mouth) - 0.01, 0, 0.1);
+  return 1.5 * sag * min(p.reach, 1) ** 2 * near(1.4);
+}
+
 /** A smile lifts the corners, and the middle of the lips hardly. */
 function smileLift(p: MouthPoint, near: (spread: number) => number): number {
   return -(0.01 + 0.075 * min(p.reach, 1) ** 2) * near(2.6) * underEyes(p);
@@ -141,7 +147,7 @@ function lowerMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     jaw: [-sign(p.s) * min(p.reach, 1) * 0.1 * JAW_DROP * near(1), JAW_DROP * drop],
     closeUpper: [0, 0],
     closeLower: [0, -mix(closeLip, closeChin, smoothstep(0, 0.14, p.into - p.thickness)) - cornerLift(mouth, p, near)],
-    pucker: [gather(-0.43), 0.16 * v],
+    pucker: [gather(-0.43), 0.16 * v + straighten(mouth, p, near)],
     funnel: [pull(-0.12, 1.5) + gather(-0.12), 0.28 * v * inner],
     stretch: [pull(0.24, 1.5), -0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
     smile: [pull(0.26, 1.8) * underEyes(p), smileLift(p, near) - 0.2 * v],
@@ -173,7 +179,7 @@ function upperMotion(mouth: MouthFrame, p: MouthPoint): Motion {
     jaw: [-sign(p.s) * min(p.reach, 1) * 0.1 * JAW_DROP * near(1), JAW_DROP * drop],
     closeUpper: [0, close * lipwards * mix(1, 0.7, smoothstep(0, 0.05, p.into - p.thickness))],
     closeLower: [0, -cornerLift(mouth, p, near)],
-    pucker: [gather(-0.43), -0.2 * v],
+    pucker: [gather(-0.43), -0.2 * v + straighten(mouth, p, near)],
     funnel: [pull(-0.12, 1.5) + gather(-0.12), -0.3 * v * inner],
     stretch: [pull(0.24, 1.5), 0.16 * v - 0.012 * near(2) * min(p.reach, 1.6)],
     smile: [pull(0.26, 1.8) * underEyes(p), smileLift(p, near) + 0.2 * v - 0.045 * cheek * underEyes(p)],
