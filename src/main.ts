@@ -11,6 +11,7 @@ import { attachSpeechSocket } from './http/speech-socket.js';
 import { readTlsIdentity } from './http/tls-identity.js';
 import { startEngine } from './inference/start-engine.js';
 import { createLogger } from './log.js';
+import { Instruments } from './metrics/instruments.js';
 import { SessionRegistry } from './session/session-registry.js';
 
 // The composition root: settings -> checks -> listen -> engine -> ready; SIGTERM takes it down in reverse.
@@ -23,6 +24,8 @@ async function main(): Promise<void> {
   const config = readConfig(process.env);
   const logger = createLogger(config.logLevel);
   const tls = config.tls && (await readTlsIdentity(config.tls));
+  const instruments = new Instruments();
+  instruments.collectProcess();
   await checkFfmpeg();
   await prepareHlsDirectory(config.hlsDirectory);
 
@@ -38,10 +41,12 @@ async function main(): Promise<void> {
     playerDirectory: dirname(fileURLToPath(import.meta.resolve('hls.js'))),
     corsOrigin: config.corsOrigin,
     logger,
+    instruments,
   });
   const server = createHttpServer(app, tls);
   const sockets = attachSpeechSocket(server, () => ready().registry, logger, {
     maxQueuedSeconds: config.maxQueuedSeconds,
+    instruments,
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -61,6 +66,7 @@ async function main(): Promise<void> {
     batchFrames: config.batchFrames,
     script: new URL('./inference/worker.js', import.meta.url),
     logger,
+    instruments,
   });
   const registry = new SessionRegistry({
     engine,
@@ -70,6 +76,7 @@ async function main(): Promise<void> {
     idleMinutes: config.sessionIdleMinutes,
     partMilliseconds: config.partMilliseconds,
     logger,
+    instruments,
   });
   service = {
     engine: engine.description,
@@ -82,6 +89,7 @@ async function main(): Promise<void> {
     get gpus() {
       return engine.gpus;
     },
+    gpuMemory: () => engine.gpuMemory(),
   };
   logger.info({ ...engine.description, port, url: `${tls ? 'https' : 'http'}://localhost:${port}/` }, 'ready');
 

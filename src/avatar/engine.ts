@@ -99,6 +99,11 @@ export interface GpuUse {
   readonly sessionMib: number;
 }
 
+/** The same with what is free at the moment; undefined where the driver does not say. */
+export interface GpuMemory extends GpuUse {
+  readonly freeMib: number | undefined;
+}
+
 /**
  * Gives portraits a voice. There are two: one that runs the graphs where it stands (`LocalEngine`, inside a worker),
  * and one that hands the calls to such workers (`WorkerEngine`).

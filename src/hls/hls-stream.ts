@@ -1,10 +1,12 @@
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
+import type { Instruments } from '../metrics/instruments.js';
 import type { DeliveryDirectives } from './blocking-reload.js';
 import { Download } from './download.js';
 import { DurableEncoder } from './durable-encoder.js';
 import type { PictureSize } from './encoder-arguments.js';
 import { Packager } from './packager.js';
+import { PartTiming } from './part-timing.js';
 import { type MediaFile, PublishedStream } from './published-stream.js';
 import { SegmentStore } from './segment-store.js';
 
@@ -43,6 +45,7 @@ export interface HlsStreamOptions {
   /** Seconds that `playlist` waits for the first segment; 15 when absent. */
   readonly waitSeconds?: number;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+  readonly instruments?: Instruments | undefined;
   /** Called once when encoding or storing fails. What is published stays, and the playlist is ended there. */
   readonly onError?: (error: AppError) => void;
 }
@@ -56,6 +59,8 @@ export class HlsStream {
   readonly #store: SegmentStore;
   readonly #packager: Packager;
   readonly #published: PublishedStream;
+  /** What is measured of the stream. */
+  readonly timing: PartTiming;
   readonly #download: Download;
   #encoder!: DurableEncoder;
   #finished = false;
@@ -68,10 +73,13 @@ export class HlsStream {
     const picture = pictureOf(options);
     this.#options = options;
     this.#store = store;
+    const { instruments } = options;
+    this.timing = new PartTiming({ fps, soundRate: STREAM_SOUND_RATE, live: live !== undefined, instruments });
     this.#download = new Download(store.path(DOWNLOAD_NAME));
     this.#published = new PublishedStream({
       ...{ fps, segmentFrames, partFrames, picture, live, edition, waitSeconds, store },
       onStoringFailed: (cause) => this.#storingFailed(cause),
+      onListed: (part) => this.timing.list(part),
     });
     this.#packager = new Packager({
       ...picture,
@@ -151,6 +159,7 @@ export class HlsStream {
     const { width, height } = this.#options;
     if (i420.byteLength !== (count * width * height * 3) / 2) throw new RangeError(`Not ${count} frames.`);
     if (this.framesWritten === 0) this.#published.startedAt = Date.now();
+    this.timing.write(this.framesWritten, count);
     this.#encoder.writeFrames(i420);
   }
 

@@ -22,6 +22,8 @@ export interface Part {
   readonly independent: boolean;
   /** True in the first segment after a restart of the encoder. */
   readonly discontinuity: boolean;
+  /** Samples by which its sound ends after its picture; fewer than a packet's, below 0 where sound is missing. */
+  readonly soundSurplus: number;
   readonly bytes: Uint8Array;
 }
 
@@ -185,7 +187,10 @@ export class Packager {
     this.#segmentFrames += frames.length;
     const place = { number, segment: this.#segments + 1, index: this.#parts.length };
     const discontinuity = this.#discontinuity;
-    const part: Part = { ...place, firstFrame, frames: frames.length, independent, discontinuity, bytes };
+    const soundEnd = soundStart + sound.length * SOUND_PACKET_SAMPLES;
+    const soundSurplus = soundEnd - Math.round((this.#nextFrame * soundRate) / fps);
+    const facts = { independent, discontinuity, soundSurplus, bytes };
+    const part: Part = { ...place, firstFrame, frames: frames.length, ...facts };
     this.#parts.push(part);
     this.#options.onPart?.(part);
   }

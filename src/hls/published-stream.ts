@@ -35,6 +35,8 @@ export interface PublishedStreamOptions {
   /** Seconds that a playlist without directives waits for the first segment. */
   readonly waitSeconds: number;
   readonly store: SegmentStore;
+  /** Called when a part can be had. */
+  readonly onListed?: (part: Part) => void;
   /** Called when segments cannot be written. */
   readonly onStoringFailed: (cause: unknown) => void;
 }
@@ -103,6 +105,7 @@ export class PublishedStream {
     this.#parts.add(part);
     this.#window.addPart(part, initName(this.#inits.length));
     this.#changed();
+    this.#options.onListed?.(part);
   }
 
   /** The parts of the segment were added before. */

@@ -1,9 +1,12 @@
 import express, { type Express } from 'express';
-import { v4 as newUuid } from 'uuid';
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
+import type { Instruments } from '../metrics/instruments.js';
 import { errorHandler } from './error-handler.js';
 import { healthRoutes, type ServiceHealth } from './health.js';
+import { metricsRoutes } from './metrics.js';
+import { requestIdOf } from './request-id.js';
+import { recordRequests } from './request-record.js';
 import { sessionRoutes } from './sessions.js';
 import { streamRoutes } from './streams.js';
 
@@ -19,6 +22,8 @@ export interface AppDependencies {
   /** `Access-Control-Allow-Origin` of every answer. */
   readonly corsOrigin: string;
   readonly logger: Logger;
+  /** What is measured, shown at `/metrics`; absent: nothing, and there is no such address. */
+  readonly instruments?: Instruments | undefined;
 }
 
 /** The service's HTTP side. It never listens: that is `main`'s, or a test's, to do. */
@@ -29,13 +34,15 @@ export function createApp({
   playerDirectory,
   corsOrigin,
   logger,
+  instruments,
 }: AppDependencies): Express {
   const registry = () => service().registry;
 
   const app = express();
   app.disable('x-powered-by');
+  app.use(recordRequests(logger, instruments));
   app.use((request, response, next) => {
-    response.locals.requestId = newUuid();
+    response.locals.requestId = requestIdOf(request.get('X-Request-Id'));
     response.set({
       'X-Request-Id': response.locals.requestId,
       'X-Content-Type-Options': 'nosniff',
@@ -54,6 +61,7 @@ export function createApp({
   });
 
   app.use('/health', healthRoutes(service));
+  if (instruments) app.use('/metrics', metricsRoutes(instruments, service));
   app.use('/api/audio-driven/chunked', sessionRoutes(registry));
   app.use('/hls', streamRoutes(registry));
   app.use('/api/hls', streamRoutes(registry));
@@ -63,6 +71,6 @@ export function createApp({
   app.use(() => {
     throw new AppError('not_found', 'There is nothing at this address.');
   });
-  app.use(errorHandler(logger));
+  app.use(errorHandler(logger, instruments));
   return app;
 }

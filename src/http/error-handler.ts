@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, Response } from 'express';
 import { AppError, type ErrorCode } from '../errors.js';
 import type { Logger } from '../log.js';
+import type { Instruments } from '../metrics/instruments.js';
 
 /** What Express and its parts throw, by the status they put on it. */
 const CODES_OF_EXPRESS: Readonly<Record<number, ErrorCode>> = {
@@ -14,13 +15,15 @@ const CODES_OF_EXPRESS: Readonly<Record<number, ErrorCode>> = {
 const HEADERS_OF_FILES = ['Accept-Ranges', 'Content-Disposition', 'ETag', 'Last-Modified'];
 
 /** The only place where an error becomes an HTTP answer: RFC 9457 problem details with a stable `code`. */
-export function errorHandler(logger: Logger): ErrorRequestHandler {
+export function errorHandler(logger: Logger, instruments?: Instruments): ErrorRequestHandler {
   return (thrown, request, response, next) => {
     // Nobody is there to be told, and a client that leaves is no fault.
     if (response.destroyed) return;
     const error = ofExpress(thrown) ?? AppError.from(thrown);
-    const requestId = response.locals.requestId as string;
-    const facts = { code: error.code, requestId, method: request.method, path: request.path, cause: error.cause };
+    const { requestId, session } = response.locals as { requestId: string; session?: string };
+    const { method, path } = request;
+    instruments?.refusals.inc({ code: error.code });
+    const facts = { code: error.code, requestId, session, method, path, cause: error.cause };
     if (error.code === 'internal') logger.error({ ...facts, err: error }, 'request failed');
     else logger.info({ ...facts, detail: error.message }, 'request refused');
     if (response.headersSent) return next(thrown);

@@ -1,5 +1,5 @@
 import { Router } from 'express';
-import type { EngineDescription, GpuUse } from '../avatar/engine.js';
+import type { EngineDescription, GpuMemory, GpuUse } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
 import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
 import { only } from './only.js';
@@ -14,6 +14,8 @@ export interface ServiceHealth {
   readonly inferenceWorkers: number;
   /** The GPUs in use and what is taken of their memory; empty on a CPU. */
   readonly gpus: readonly GpuUse[];
+  /** The same with what is free just now; asking takes a while, and nothing is asked where this is absent. */
+  readonly gpuMemory?: () => Promise<readonly GpuMemory[]>;
 }
 
 /** `/health`: can it take sessions? `/health/live`: does the process answer at all? */

@@ -4,6 +4,7 @@ import { type SessionRegistry, shuttingDown } from '../session/session-registry.
 import { untilGone } from './client-gone.js';
 import { feedSchema, initSchema, interruptSchema, parseForm, unknownFields } from './form.js';
 import { only } from './only.js';
+import { noteSession } from './request-record.js';
 import { sendEvents } from './session-events.js';
 import { receiveAudio, receiveImage, receiveNoFile } from './uploads.js';
 
@@ -39,7 +40,9 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
         gazeStyle: form.gaze_style as [number, number] | undefined,
       },
     };
+    if (form.session_id) noteSession(response, form.session_id);
     const { session, warnings } = await registry().open(wanted, untilGone(response));
+    noteSession(response, session.id);
     const notes = [...warnings, ...unknownFields(initSchema, request.body)];
     if (form.record && !form.live) notes.push('record: a session that is not live is kept whole anyway.');
     response.json({
@@ -59,6 +62,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
 
   router.post('/feed', receiveAudio, async (request, response) => {
     const form = parseForm(feedSchema, request.body);
+    noteSession(response, form.session_id);
     const sessions = registry();
     const session = sessions.get(form.session_id);
     if (sessions.draining) throw shuttingDown();
@@ -85,7 +89,9 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
 
   // The form has no file, but clients that know only multipart send it as one.
   router.post('/interrupt', receiveNoFile, async (request, response) => {
-    const session = registry().get(parseForm(interruptSchema, request.body).session_id);
+    const form = parseForm(interruptSchema, request.body);
+    noteSession(response, form.session_id);
+    const session = registry().get(form.session_id);
     const { droppedSeconds } = await session.interrupt();
     response.json({
       status: 'success',
@@ -146,7 +152,9 @@ function windowSeconds({
 
 /** The session id of the path. @throws AppError `invalid_parameter` */
 export function idOf(request: Request): string {
-  return parseForm(sessionIdObject, { session_id: request.params.sessionId }).session_id;
+  const { session_id: id } = parseForm(sessionIdObject, { session_id: request.params.sessionId });
+  if (request.res) noteSession(request.res, id);
+  return id;
 }
 
 const sessionIdObject = feedSchema.pick({ session_id: true });

@@ -3,11 +3,12 @@ import type { IncomingMessage } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { v4 as newUuid } from 'uuid';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
+import type { Instruments } from '../metrics/instruments.js';
 import { shuttingDown } from '../session/session-registry.js';
+import { requestIdOf } from './request-id.js';
 import { SpeechConnection, type SpokenSession, type SpokenSessions } from './speech-connection.js';
 import { closeCode, closeReason, parseAddress } from './speech-messages.js';
 
@@ -24,6 +25,7 @@ export interface SpeechSocketOptions {
   readonly pingMilliseconds?: number;
   /** Between two words on the session while sound arrives. Default 1 s. */
   readonly statusMilliseconds?: number;
+  readonly instruments?: Instruments | undefined;
 }
 
 export interface SpeechSockets {
@@ -45,9 +47,10 @@ export function attachSpeechSocket(
   options: SpeechSocketOptions = {},
 ): SpeechSockets {
   const webSockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
+  const { instruments } = options;
   const open = new WeakMap<SpokenSession, SpeechConnection>();
 
-  const serve = (socket: WebSocket, sessionId: string, query: URLSearchParams) => {
+  const serve = (socket: WebSocket, sessionId: string, query: URLSearchParams, requestId: string) => {
     const found = find(sessions, sessionId, query);
     const earlier = open.get(found.session);
     if (earlier && !earlier.closing) {
@@ -60,9 +63,11 @@ export function attachSpeechSocket(
       after: earlier?.done,
       pingMilliseconds: options.pingMilliseconds ?? 15_000,
       statusMilliseconds: options.statusMilliseconds ?? 1000,
-      logger: logger.child({ session: found.id, request: newUuid() }),
+      logger: logger.child({ session: found.id, requestId }),
     });
     open.set(found.session, connection);
+    instruments?.speechSockets.inc();
+    socket.once('close', () => instruments?.speechSockets.dec());
   };
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -72,12 +77,15 @@ export function attachSpeechSocket(
     const sessionId = PATH.exec(address?.pathname ?? '')?.[1];
     // Whoever may not speak (an origin, a key) is to be refused here, before the handshake.
     if (!address || !sessionId) return refuse(socket, 404, 'not_found', 'There is no WebSocket at this address.');
+    const requestId = requestIdOf(request.headers['x-request-id']);
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       try {
-        serve(webSocket, sessionId, address.searchParams);
+        serve(webSocket, sessionId, address.searchParams, requestId);
       } catch (thrown) {
         const error = AppError.from(thrown);
-        logger.info({ code: error.code, detail: error.message, cause: error.cause }, 'speech socket refused');
+        instruments?.refusals.inc({ code: error.code });
+        const facts = { code: error.code, requestId, session: sessionId.slice(0, 64) };
+        logger.info({ ...facts, detail: error.message, cause: error.cause }, 'speech socket refused');
         webSocket.on('error', () => {});
         webSocket.send(JSON.stringify({ type: 'error', code: error.code, detail: error.message }));
         webSocket.close(closeCode(error), closeReason(error.message));

@@ -99,6 +99,11 @@ export class EngineWorker {
     return this.#gpu?.use;
   }
 
+  /** Memory of its GPU that is free just now. */
+  async freeMib(): Promise<number | undefined> {
+    return this.#gpu && freeMemory(this.#gpu.device);
+  }
+
   /** @throws AppError `gpu_memory_full` when what a session takes of the GPU is not free. */
   async admit(): Promise<void> {
     if (!this.#gpu) return;

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Logger } from '../log.js';
+import type { Instruments } from '../metrics/instruments.js';
 import type { WorkerPlace } from './engine-worker.js';
 import { listGpus } from './gpu.js';
 import { ModelPack } from './model-pack.js';
@@ -16,6 +17,7 @@ export interface EngineStart {
   /** Compiled `inference/worker.js`. */
   readonly script: URL | string;
   readonly logger: Logger;
+  readonly instruments?: Instruments | undefined;
 }
 
 /** What NVIDIA's driver puts there, on Linux and on Windows' Linux. */

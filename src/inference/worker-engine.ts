@@ -4,18 +4,21 @@ import type {
   AvatarEngine,
   AvatarOptions,
   EngineDescription,
+  GpuMemory,
   GpuUse,
   Motion,
   MotionWindow,
 } from '../avatar/engine.js';
 import type { RgbImage } from '../avatar/image.js';
 import { AppError } from '../errors.js';
+import type { Instruments } from '../metrics/instruments.js';
 import { EngineWorker, type EngineWorkerOptions, type WorkerPlace } from './engine-worker.js';
 
 export interface WorkerEngineOptions extends EngineWorkerOptions {
   /** One worker each. */
   readonly places: readonly WorkerPlace[];
   readonly deviceReason: string;
+  readonly instruments?: Instruments | undefined;
 }
 
 /** An engine over workers. A session stays with the worker that opened it; new ones go to the least busy. */
@@ -59,6 +62,12 @@ export class WorkerEngine implements AvatarEngine {
     return this.#workers.flatMap(({ gpu }) => gpu ?? []);
   }
 
+  /** The same with what is free just now, as far as the driver tells. */
+  gpuMemory(): Promise<readonly GpuMemory[]> {
+    const workers = this.#workers.filter(({ gpu }) => gpu);
+    return Promise.all(workers.map(async (worker) => ({ ...worker.gpu!, freeMib: await worker.freeMib() })));
+  }
+
   async open(portrait: RgbImage, options: AvatarOptions): Promise<Avatar> {
     const candidates = this.#workers.filter((worker) => worker.alive);
     if (this.#closed || candidates.length === 0) {
@@ -94,6 +103,7 @@ export class WorkerEngine implements AvatarEngine {
           const replacement = await EngineWorker.start(this.#options, this.#options.places[slot]!);
           if (this.#closed) return await replacement.close();
           this.#workers[slot] = replacement;
+          this.#options.instruments?.workerRestarts.inc();
           logger.info({ slot }, 'inference worker replaced');
           return this.#watch(replacement, slot);
         } catch (err) {

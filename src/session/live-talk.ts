@@ -10,6 +10,7 @@ import { SampleQueue } from '../audio/sample-queue.js';
 import { type Avatar, cutMotion, type Motion } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
+import type { Instruments } from '../metrics/instruments.js';
 import { LiveSpeech, SOUND_PER_SAMPLE } from './live-speech.js';
 import { RENDER_BATCH, type Talk, type TalkListener } from './talk.js';
 
@@ -51,6 +52,7 @@ export interface LiveTalkParts {
   readonly maxQueuedSeconds: number;
   /** The first frame that the stream does not have, where `windows` begin. Default 0. */
   readonly startFrame?: number;
+  readonly instruments?: Instruments | undefined;
 }
 
 /**
@@ -67,6 +69,7 @@ export class LiveTalk implements Talk {
   readonly #avatar: Avatar;
   readonly #windows: AudioChunkBuffer;
   readonly #stream: HlsStream;
+  readonly #instruments: Instruments | undefined;
   readonly #speech: LiveSpeech;
   readonly #maxQueuedSeconds: number;
   #listener!: TalkListener;
@@ -99,12 +102,13 @@ export class LiveTalk implements Talk {
   #stopped = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ avatar, windows, stream, maxQueuedSeconds, startFrame = 0 }: LiveTalkParts) {
+  constructor({ avatar, windows, stream, maxQueuedSeconds, startFrame = 0, instruments }: LiveTalkParts) {
     this.#frames = startFrame;
     this.#startFrame = startFrame;
     this.#soundWritten = startFrame * SOUND_PER_FRAME;
     this.#sound = new SampleQueue(this.#soundWritten);
     this.#avatar = avatar;
+    this.#instruments = instruments;
     this.#windows = windows;
     this.#stream = stream;
     this.#maxQueuedSeconds = maxQueuedSeconds;
@@ -285,7 +289,10 @@ export class LiveTalk implements Talk {
       if (late < 0) return;
       const given = frame.picture ?? (late < PATIENCE_MILLISECONDS ? undefined : this.#lastPicture);
       if (!given) return;
-      if (!frame.picture) this.#lateFrames++;
+      if (!frame.picture) {
+        this.#lateFrames++;
+        this.#instruments?.framesHeld.inc();
+      }
       this.#lastPicture = given;
       this.#ahead.shift();
       this.#writeSound(this.#frames + 1 + SOUND_LEAD);

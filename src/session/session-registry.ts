@@ -9,9 +9,11 @@ import { decodePortrait } from '../avatar/portrait.js';
 import { AppError } from '../errors.js';
 import { HlsStream } from '../hls/hls-stream.js';
 import type { Logger } from '../log.js';
+import type { Instruments, SessionKind } from '../metrics/instruments.js';
 import { DurableAvatar } from './durable-avatar.js';
 import { FedTalk } from './fed-talk.js';
 import { LiveTalk } from './live-talk.js';
+import { MeasuredAvatar } from './measured-avatar.js';
 import { Session } from './session.js';
 import { SessionJournal, type SessionOpening } from './session-journal.js';
 import { SpeechInput } from './speech-input.js';
@@ -34,6 +36,7 @@ export interface RegistryOptions {
   /** Length of a part, whole frames. */
   readonly partMilliseconds: number;
   readonly logger: Logger;
+  readonly instruments?: Instruments | undefined;
 }
 
 export interface NewSession {
@@ -92,6 +95,11 @@ export class SessionRegistry {
     return [...this.#sessions.values()].filter((session) => !session.over).length + this.#opening.size;
   }
 
+  /** Those that are there, in no order. */
+  all(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
   /** Sessions by state, for `/health`. */
   countByState(): Record<string, number> {
     const counts: Record<string, number> = {};
@@ -117,6 +125,16 @@ export class SessionRegistry {
    *   `image_too_large`, `face_not_found`; the signal's reason
    */
   async open(request: NewSession, signal?: AbortSignal): Promise<OpenedSession> {
+    try {
+      return await this.#admitAndOpen(request, signal);
+    } catch (error) {
+      // A caller who has left was refused nothing.
+      if (!signal?.aborted) this.#options.instruments?.sessionsRefused.inc({ code: AppError.from(error).code });
+      throw error;
+    }
+  }
+
+  async #admitAndOpen(request: NewSession, signal: AbortSignal | undefined): Promise<OpenedSession> {
     const { id = newUuid() } = request;
     this.#admit(id);
     this.#changing.add(id);
@@ -146,6 +164,8 @@ export class SessionRegistry {
         logger,
       });
       undo.push(() => avatar.close());
+      const kind: SessionKind = live ? 'live' : 'fed';
+      const { instruments } = this.#options;
       let session: Session | undefined;
       const stream = await HlsStream.open({
         directory,
@@ -157,7 +177,7 @@ export class SessionRegistry {
         partFrames: Math.round((fps * partMilliseconds) / 1000),
         live: live && { windowSegments: LIVE_WINDOW_SEGMENTS, record: live.record },
         edition: randomBytes(4).toString('hex'),
-        logger,
+        ...{ logger, instruments },
         onError: (error) => session?.fail(error),
       });
       undo.push(() => stream.close({ removeFiles: true }));
@@ -173,9 +193,9 @@ export class SessionRegistry {
       // All this took a while.
       if (this.#draining) throw shuttingDown();
       signal?.throwIfAborted();
-      const talk = this.#talk(request, avatar, stream);
+      const talk = this.#talk(request, instruments ? new MeasuredAvatar(avatar, instruments, kind) : avatar, stream);
       session = new Session({
-        ...{ id, avatar, stream, talk, journal, fps, audioSampleRate, logger },
+        ...{ id, avatar, stream, talk, journal, fps, audioSampleRate, logger, instruments },
         ...{ live: live !== undefined, createdAt: opening.createdAt },
       });
       if (session.over) {
@@ -184,6 +204,8 @@ export class SessionRegistry {
         });
       }
       this.#sessions.set(id, session);
+      instruments?.sessionsOpened.inc({ kind });
+      session.events.subscribe(({ type }) => type === 'error' && instruments?.sessionsFailed.inc({ kind }));
       logger.info({ sessions: this.#sessions.size }, 'session opened');
       return { session, warnings: avatar.warnings };
     } catch (error) {
@@ -201,7 +223,8 @@ export class SessionRegistry {
       return new FedTalk({ avatar, input, stream, framesAhead: batchFrames, maxQueuedSeconds });
     }
     const liveWindows = new AudioChunkBuffer({ ...windows, liveFrames: MOST_REWOUND_FRAMES });
-    return new LiveTalk({ avatar, windows: liveWindows, stream, maxQueuedSeconds });
+    const { instruments } = this.#options;
+    return new LiveTalk({ avatar, windows: liveWindows, stream, maxQueuedSeconds, instruments });
   }
 
   /** Ends a session and removes its files. @throws AppError `session_not_found` */

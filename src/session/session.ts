@@ -4,6 +4,8 @@ import type { Avatar } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { Logger } from '../log.js';
+import type { Instruments } from '../metrics/instruments.js';
+import { timed } from '../metrics/timed.js';
 import { FeedOrder } from './feed-order.js';
 import type { Recovery, Retaken } from './recovery.js';
 import { SessionEvents } from './session-events.js';
@@ -31,6 +33,7 @@ export interface SessionParts {
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
   readonly logger: Logger;
+  readonly instruments?: Instruments | undefined;
 }
 
 /** One chunk of speech, as it was fed. */
@@ -56,6 +59,7 @@ export class Session {
   readonly #talk: Talk;
   readonly #journal: SessionJournal;
   readonly #logger: Logger;
+  readonly #instruments: Instruments | undefined;
   readonly #order = new FeedOrder(GAP_SECONDS);
   #complete = false;
   #error: AppError | undefined;
@@ -77,6 +81,7 @@ export class Session {
     this.#talk = parts.talk;
     this.#journal = parts.journal;
     this.#logger = parts.logger;
+    this.#instruments = parts.instruments;
     this.#avatar.onLost = (reason) => this.fail(reason);
     if (this.over) return;
     this.#talk.start({
@@ -146,7 +151,11 @@ export class Session {
     const interruptions = this.#interruptions;
     return this.#order.run(index, async () => {
       this.#refuseIfOver();
-      const pcm = audio && (await decodeAudioChunk(audio.bytes, { ...audio, sampleRate: this.audioSampleRate }));
+      const pcm =
+        audio &&
+        (await timed(this.#instruments, 'decode', () =>
+          decodeAudioChunk(audio.bytes, { ...audio, sampleRate: this.audioSampleRate }),
+        ));
       // Where an interruption overtook it, it is dropped with the rest.
       const heard = pcm && interruptions === this.#interruptions ? pcm : undefined;
       const { contentType = '', fileName = '' } = audio ?? {};

@@ -10,6 +10,7 @@ import type { TlsIdentity } from '../../src/http/tls-identity.js';
 import type { WorkerPlace } from '../../src/inference/engine-worker.js';
 import { WorkerEngine } from '../../src/inference/worker-engine.js';
 import { createLogger } from '../../src/log.js';
+import { Instruments } from '../../src/metrics/instruments.js';
 import { SessionRegistry } from '../../src/session/session-registry.js';
 
 const root = resolve(__dirname, '../..');
@@ -65,6 +66,7 @@ export interface TestServiceOptions extends TestEngineOptions {
 export async function startService(options: TestServiceOptions = {}): Promise<TestService> {
   const logger = createLogger(process.env.LOG_LEVEL ?? 'silent');
   const hlsDirectory = await mkdtemp(join(tmpdir(), 'facecast-test-'));
+  const instruments = new Instruments();
   const engine = options.engine ?? (await startEngine(options));
   const registry = new SessionRegistry({
     engine,
@@ -74,6 +76,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     idleMinutes: options.idleMinutes ?? 50,
     partMilliseconds: 200,
     logger,
+    instruments,
   });
   const app = createApp({
     service: () => ({
@@ -89,10 +92,12 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     playerDirectory: join(root, 'node_modules/hls.js/dist'),
     corsOrigin: '*',
     logger,
+    instruments,
   });
   const server = createHttpServer(app, options.tls).listen(0, '127.0.0.1');
   const speechSockets = attachSpeechSocket(server, () => registry, logger, {
     maxQueuedSeconds: options.maxQueuedSeconds ?? 300,
+    instruments,
   });
   await once(server, 'listening');
   return {
