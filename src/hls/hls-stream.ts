@@ -108,7 +108,10 @@ export class HlsStream {
         ...{ width, height, fps, segmentFrames, logger, soundRate: STREAM_SOUND_RATE },
         picture: pictureOf(options),
         onPacket: (packet) => stream.#packager.push(packet),
-        onRestart: (firstFrame) => stream.#packager.restart(firstFrame),
+        onRestart: (firstFrame) => {
+          options.instruments?.encoderRestarts.inc();
+          stream.#packager.restart(firstFrame);
+        },
         onError: (error) => stream.#fail(error),
       });
     } catch (error) {

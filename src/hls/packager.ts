@@ -187,7 +187,8 @@ export class Packager {
     this.#segmentFrames += frames.length;
     const place = { number, segment: this.#segments + 1, index: this.#parts.length };
     const discontinuity = this.#discontinuity;
-    const soundEnd = soundStart + sound.length * SOUND_PACKET_SAMPLES;
+    const { fps, soundRate } = this.#options;
+    const soundEnd = this.#nextPacket * SOUND_PACKET_SAMPLES;
     const soundSurplus = soundEnd - Math.round((this.#nextFrame * soundRate) / fps);
     const facts = { independent, discontinuity, soundSurplus, bytes };
     const part: Part = { ...place, firstFrame, frames: frames.length, ...facts };
