@@ -55,9 +55,9 @@ ENV NODE_ENV=production ORT_DISABLE_TELEMETRY=1
 VOLUME /app/hls
 EXPOSE 9999
 STOPSIGNAL SIGTERM
-# Ready means that the model is loaded and warm; until then /health answers 503.
+# Ready means that the model is loaded and warm; until then /health answers 503. A certificate is not made for 127.0.0.1.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 9999}/health`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; fetch(`${process.env.TLS_CERT ? 'https' : 'http'}://127.0.0.1:${process.env.PORT || 9999}/health`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "dist/main.js"]
 
 FROM ${CUDA_IMAGE} AS cuda
@@ -80,5 +80,5 @@ EXPOSE 9999
 STOPSIGNAL SIGTERM
 # Warming up is slow on a GPU: cuDNN searches for the fastest algorithm of every shape.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=600s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 9999}/health`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; fetch(`${process.env.TLS_CERT ? 'https' : 'http'}://127.0.0.1:${process.env.PORT || 9999}/health`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "dist/main.js"]

@@ -130,6 +130,11 @@ export class HlsStream {
     return this.#encoder.framesWritten;
   }
 
+  /** Frames written that are in no part yet: about 12 while the encoder keeps up with the clock. */
+  get framesUnsettled(): number {
+    return this.#encoder.framesKept;
+  }
+
   /** Whole segments so far. */
   get segments(): number {
     return this.#published.segments;

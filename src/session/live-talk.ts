@@ -23,6 +23,11 @@ const AHEAD_MILLISECONDS = 200;
 const SOUND_LEAD = 3;
 /** A frame that is later than this is not waited for: the one before it stays in the picture, and sound and clock go on. */
 const PATIENCE_MILLISECONDS = 200;
+/**
+ * Frames that the encoder may be behind. Where it is further, because FFmpeg hangs or the machine is too busy for it, the
+ * last picture stays: it takes no memory again, and is soon encoded.
+ */
+const MOST_UNSETTLED_FRAMES = 100;
 /** How unevenly an utterance may arrive and still be heard without a gap. */
 const JITTER_SECONDS = 0.1;
 /** Sound that is cut off fades within 10 ms, or it would click. */
@@ -287,9 +292,9 @@ export class LiveTalk implements Talk {
     for (let frame = this.#ahead[0]; frame && !this.#stopped; frame = this.#ahead[0]) {
       const late = clock() - this.#dueAt(this.#frames);
       if (late < 0) return;
-      const given = frame.picture ?? (late < PATIENCE_MILLISECONDS ? undefined : this.#lastPicture);
+      const given = this.#pictureFor(frame, late);
       if (!given) return;
-      if (!frame.picture) {
+      if (given !== frame.picture) {
         this.#lateFrames++;
         this.#instruments?.framesHeld.inc();
       }
@@ -303,6 +308,12 @@ export class LiveTalk implements Talk {
       this.#noteShown(frame.position);
       if (this.#isOver()) this.#end();
     }
+  }
+
+  /** @returns undefined where the frame's picture is worth waiting for */
+  #pictureFor({ picture }: LiveFrame, late: number): Uint8Array | undefined {
+    if (this.#stream.framesUnsettled > MOST_UNSETTLED_FRAMES && this.#lastPicture) return this.#lastPicture;
+    return picture ?? (late < PATIENCE_MILLISECONDS ? undefined : this.#lastPicture);
   }
 
   /** Once a second, if speech was heard since. */

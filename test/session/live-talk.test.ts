@@ -42,6 +42,7 @@ class LoudnessAvatar implements Avatar {
 
 /** What a stream was given. */
 class Recorder {
+  framesUnsettled = 0;
   readonly frames: number[] = [];
   #sound: Float32Array[] = [];
 
@@ -276,6 +277,25 @@ it('goes on with the picture before where one comes too late, and says so; the s
   avatar.renderMilliseconds = 0;
   const { frames } = talk;
   await until(() => talk.frames > frames + 25, 'caught up');
+  expect(stream.frames.slice(-3)).toEqual([0, 0, 0]);
+});
+
+it('gives an encoder that is far behind the same picture again, and says so; sound and clock go on', async () => {
+  begin();
+  await until(() => talk.frames > 5, 'idling');
+  await push(counting(0, 3 * RATE));
+  await talk.endUtterance();
+  await until(() => (stream.frames.at(-1) ?? 0) > 0, 'speaking');
+  const at = stream.frames.length;
+  const picture = stream.frames[at - 1];
+  stream.framesUnsettled = 101;
+  await until(() => talk.frames > at + 20, 'going on');
+  const repeated = stream.frames.slice(at, at + 20);
+  stream.framesUnsettled = 100;
+  expect(repeated).toEqual(Array.from({ length: 20 }, () => picture));
+  await until(() => told.some(([event]) => event === 'lagging'), 'lagging');
+  await until(() => told.some(([event]) => event === 'speech_ended'), 'speech ended');
+  expect(heard()).toEqual(numbers(3 * RATE));
   expect(stream.frames.slice(-3)).toEqual([0, 0, 0]);
 });
 
