@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Api } from '../support/api.js';
-import { pcm, wav } from '../support/media.js';
+import { decodedFrames, pcm, wav } from '../support/media.js';
 import { samplePortrait, sampleSpeech, startService, type TestService } from '../support/service.js';
 
 let speech: Buffer;
@@ -20,15 +20,34 @@ async function start(options: Parameters<typeof startService>[0] = {}): Promise<
   api = new Api(service.url);
 }
 
-it('a killed FFmpeg ends its own session with an error and no other', async () => {
+it('a killed FFmpeg is replaced: the talk goes on after a discontinuity, and nothing is lost', async () => {
+  await start();
+  const id = await api.open(samplePortrait);
+  await api.feed(id, { bytes: speech });
+  while ((await api.status(id)).body.total_frames_generated < 50) await sleep(20);
+  expect((await api.get(`/hls/${id}/playlist.m3u8`)).body).toContain('#EXTINF');
+  process.kill(service.registry.get(id).stream.pid!, 'SIGKILL');
+  await api.feed(id, { bytes: speech }, { is_final_chunk: true });
+  expect((await api.complete(id)).total_frames_generated).toBe(150);
+  const { body } = await api.get(`/hls/${id}/playlist.m3u8`);
+  expect(body.match(/#EXT-X-DISCONTINUITY\n/g)).toHaveLength(1);
+  const lasted = [...body.matchAll(/#EXTINF:([\d.]+)/g)].reduce((sum, [, seconds]) => sum + Number(seconds), 0);
+  expect(lasted).toBeCloseTo(6, 5);
+  expect(await decodedFrames(await api.download(id), 'v')).toHaveLength(150);
+});
+
+it('FFmpeg killed again and again ends its own session with an error and no other', async () => {
   await start();
   const [victim, other] = [await api.open(samplePortrait), await api.open(samplePortrait)];
   for (const id of [victim, other]) await api.feed(id, { bytes: speech });
   while ((await api.status(victim)).body.total_frames_generated < 30) await sleep(20);
   // Answered when there is a segment.
   expect((await api.get(`/hls/${victim}/playlist.m3u8`)).body).toContain('#EXTINF');
-  process.kill(service.registry.get(victim).stream.pid!, 'SIGKILL');
-  while ((await api.status(victim)).body.status !== 'error') await sleep(20);
+  while ((await api.status(victim)).body.status !== 'error') {
+    const { pid } = service.registry.get(victim).stream;
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+    await sleep(20);
+  }
 
   const { body } = await api.status(victim);
   expect(body.error).toEqual(expect.stringMatching(/./));
