@@ -87,6 +87,9 @@ def compose_mouth(b, region, at, jaw, gap, rounded, roll, gain):
     # While the lips touch there is no inside: what shows between them is the shaded edge of the upper one.
     parted = b.clip(b.mul(gap, 1 / 0.02))
     rolled = b.mul(roll, LIP_CODES)
+    # Teeth that stand on the lower lip (f, v) are in front and in the light.
+    one = b.constant(1.0)
+    shade = b.add(b.mul(b.clip(b.mul(roll, 1 / 0.034)), 0.18), 0.74)
     # Rounded lips stand before the teeth and keep the light off them.
     depth = b.sub(1.0, b.mul(rounded, 0.75))
     shadow = dict(zip("yuv", b.op("Split", [b.input("mouth_shadow", np.float32, [3])], outputs=3, axis=0)))
@@ -104,8 +107,8 @@ def compose_mouth(b, region, at, jaw, gap, rounded, roll, gain):
         upper_weight = b.min(edge(upper_code), left)
         inner_weight = b.sub(left, upper_weight)
         # The lips keep the light off what is just behind them.
-        under = lambda c, reach, darkest: b.add(b.mul(b.clip(b.mul(c, -1 / (reach * LIP_CODES))), 1 - darkest), darkest)
-        light = b.mul(b.mul(under(upper_code, 0.045, 0.74), under(lower_code, 0.04, 0.9)), depth)
+        under = lambda c, reach, darkest: b.mix(darkest, one, b.clip(b.mul(c, -1 / (reach * LIP_CODES))))
+        light = b.mul(b.mul(under(upper_code, 0.045, shade), under(lower_code, 0.04, b.constant(0.9))), depth)
         for plane in ("u", "v") if half else ("y",):
             get = lambda layer, i: b.to_float(look_up(b, region.table(f"{layer}_{plane}"), i))
             inside = b.mix(shadow[plane], b.mix(get("jaw", back), get("teeth", skull), teeth_alpha), light)
