@@ -14,6 +14,9 @@ const WINDOW_BYTES = 1024 * 1024;
 /** Requests that one connection may have open; a player has a few, and waits on some of them. */
 const MAX_STREAMS = 128;
 
+/** A connection on which nothing happens for so long is closed, as HTTP/1.1's are after 5 s; the client may come again. */
+const IDLE_MILLISECONDS = 120_000;
+
 /** The service's server, whichever protocol it speaks. `upgrade` is emitted as by `node:http`. */
 export interface HttpServer extends Server {
   /** Ends every connection at once, whatever is under way on it. */
@@ -23,8 +26,13 @@ export interface HttpServer extends Server {
 /**
  * The server for an application; it does not listen yet. With an identity it speaks TLS, and on that HTTP/2 or
  * HTTP/1.1, as the client chooses (RFC 7301, ALPN); WebSockets come by HTTP/1.1.
+ * @param idleMilliseconds after which an HTTP/2 connection is closed on which nothing happens
  */
-export function createHttpServer(app: Express, tls?: TlsIdentity): HttpServer {
+export function createHttpServer(
+  app: Express,
+  tls?: TlsIdentity,
+  idleMilliseconds: number = IDLE_MILLISECONDS,
+): HttpServer {
   if (!tls) return createServer(app);
   const overHttp2 = expressOverHttp2(app);
   const server = createSecureServer(
@@ -40,7 +48,11 @@ export function createHttpServer(app: Express, tls?: TlsIdentity): HttpServer {
       else (app as unknown as typeof overHttp2)(request, response);
     },
   );
-  server.on('session', (session) => session.setLocalWindowSize(WINDOW_BYTES));
+  server.on('session', (session) => {
+    session.setLocalWindowSize(WINDOW_BYTES);
+    // Requests under way are still answered.
+    session.setTimeout(idleMilliseconds, () => session.close());
+  });
   // `node:http2` does not keep its connections.
   const connections = new Set<Socket>();
   server.on('secureConnection', (socket) => {

@@ -40,6 +40,10 @@ function testApp() {
     response.once('close', () => seen.push(signal.aborted ? 'left' : 'served', response.destroyed));
     await once(signal, 'abort');
   });
+  app.get('/later', async (_request, response) => {
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    response.send('late');
+  });
   app.get('/quick', (_request, response) => {
     const signal = untilGone(response);
     response.once('close', () => seen.push(signal.aborted ? 'left' : 'served'));
@@ -210,6 +214,19 @@ describe('createHttpServer with TLS', () => {
     server.closeAllConnections();
     await closed;
   });
+});
+
+it('closes an HTTP/2 connection on which nothing happens, once its requests are answered', async () => {
+  const idle = createHttpServer(testApp(), tls.identity, 200);
+  idle.listen(0, '127.0.0.1');
+  await once(idle, 'listening');
+  const guest = new Http2Client(`https://localhost:${(idle.address() as AddressInfo).port}`, tls.identity.certificate);
+  const closed = once(guest.session, 'close');
+  const answer = guest.get('/later');
+  expect((await answer).body.toString()).toBe('late');
+  await closed;
+  idle.closeAllConnections();
+  idle.close();
 });
 
 describe('createHttpServer without TLS', () => {
