@@ -96,8 +96,6 @@ export class LiveTalk implements Talk {
   #silentFrames = PAUSE_FRAMES;
   #lateFrames = 0;
   #lagReportedAt = Number.NEGATIVE_INFINITY;
-  /** Counts interruptions: motion of a window from before one is made anew. */
-  #epoch = 0;
   /** Placing and interrupting take turns. */
   #placing: Promise<unknown> = Promise.resolve();
   #isPlacing = false;
@@ -170,10 +168,10 @@ export class LiveTalk implements Talk {
     const dropping = this.#speech.drop();
     return this.#inOrder(async () => {
       const end = Math.max(this.#soundWritten / SOUND_PER_FRAME, this.#frames);
-      // What is being made of earlier frames is lost with the rest, so it begins anew there.
-      const start = Math.min(end, this.#windows.nextStartFrame, this.#toMake[0]?.startFrame ?? end);
-      this.#epoch++;
-      this.#toMake = [];
+      // Windows that hear nothing of what is taken back stay, however long they have been waiting; the others begin anew.
+      const kept = this.#toMake.filter(({ startFrame, frames }) => startFrame + frames <= end);
+      const start = Math.min(end, this.#windows.nextStartFrame, this.#toMake[kept.length]?.startFrame ?? end);
+      this.#toMake = kept;
       this.#windows.rewind(start, end, FADE_SAMPLES);
       this.#sound.takeBack(end * SOUND_PER_FRAME, FADE_SAMPLES * SOUND_PER_SAMPLE);
       const dropped = this.#ahead.splice(end - this.#frames);
@@ -266,9 +264,9 @@ export class LiveTalk implements Talk {
 
   async #makeAll(): Promise<void> {
     for (let window = this.#toMake[0]; window && !this.#stopped; window = this.#toMake[0]) {
-      const epoch = this.#epoch;
       const motion = await this.#avatar.generateMotion(window, this.#dueAt(window.startFrame));
-      if (epoch !== this.#epoch) continue;
+      // An interruption has taken it back.
+      if (window !== this.#toMake[0]) continue;
       this.#toMake.shift();
       await Promise.all(cutMotion(motion, RENDER_BATCH).map((piece) => this.#draw(piece)));
     }

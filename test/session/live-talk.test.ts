@@ -12,6 +12,8 @@ const RATE = 48_000;
 class LoudnessAvatar implements Avatar {
   readonly warnings: readonly string[] = [];
   renderMilliseconds = 0;
+  /** Motion waits for it. */
+  held: Promise<void> = Promise.resolve();
   failure: Error | undefined;
   /** The first window may start anywhere. */
   #framesBehind: number | undefined;
@@ -28,6 +30,7 @@ class LoudnessAvatar implements Avatar {
       return Math.max(...waveform.subarray(at, at + 640).map(Math.abs));
     });
     await sleep(2);
+    await this.held;
     return { startFrame, frames: final, tokens };
   }
 
@@ -224,6 +227,28 @@ it.each([0.2, 0.4, 2])(
     expect(again.map((sample) => sample * 2 ** 20 - 1)).toEqual(numbers(RATE));
   },
 );
+
+it('can be interrupted when its pictures are seconds late, and catches up', async () => {
+  begin();
+  await push(counting(0, 20 * RATE));
+  await until(() => told.length === 1, 'speaking');
+  let release = () => {};
+  avatar.held = new Promise((resolve) => {
+    release = resolve;
+  });
+  const { frames } = talk;
+  // Later than the sound that is kept for motion that is made anew.
+  await until(() => talk.frames > frames + MOST_REWOUND_FRAMES + 40, 'pictures are late');
+  await talk.interrupt!().finally(release);
+  const at = stream.frames.length;
+  await push(counting(0, RATE));
+  await talk.endUtterance();
+  await until(() => told.filter(([event]) => event === 'speech_ended').length === 2, 'spoke again');
+  await until(() => stream.frames.length > told.at(-1)![1] + 20, 'silent again');
+  expect(stream.frames.slice(-3)).toEqual([0, 0, 0]);
+  const again = Array.from(stream.sound.subarray((at + 4) * SOUND_PER_FRAME).filter((sample) => sample !== 0));
+  expect(again.map((sample) => sample * 2 ** 20 - 1)).toEqual(numbers(RATE));
+});
 
 it('an interruption takes what is still being taken in', async () => {
   begin();
