@@ -19,6 +19,12 @@ const CHECKS_PER_STALL = 10;
 /** Samples of sound in one AAC packet. */
 const SOUND_PACKET_SAMPLES = 1024;
 
+/**
+ * An AAC packet is decoded with the help of the one before, so the first of a new process must be what the old one's next
+ * would have been. It is nearly that when the new process has begun with two packets of sound that are in parts already.
+ */
+const REPEATED_PACKETS = 2;
+
 /** Sound that FFmpeg needs past a frame before it must let the frame out: 90 ms were measured. */
 const SOUND_LEAD_SECONDS = 0.2;
 
@@ -32,6 +38,11 @@ export interface DurableEncoderOptions extends EncoderOptions {
   readonly onRestart: (firstFrame: number) => void;
   /** Called once when no FFmpeg can be kept running. */
   readonly onError: (error: AppError) => void;
+  /**
+   * The frame that the talk goes on with, where it was begun by an encoder of another life; then as after `onRestart`.
+   * Default 0.
+   */
+  readonly firstFrame?: number;
   /** Seconds after which a silent FFmpeg counts as hung; 10 when absent. */
   readonly stallSeconds?: number;
 }
@@ -40,6 +51,8 @@ export interface DurableEncoderOptions extends EncoderOptions {
 interface Run {
   encoder: Encoder;
   firstFrame: number;
+  /** Packets of sound it gives out first that are in parts already. */
+  repeatedPackets: number;
   /** Pictures it gave out. */
   pictures: number;
   /** It gave something out since the last check. */
@@ -53,15 +66,14 @@ interface Run {
  * settled. What was written is kept until `settle` says that it is in a part, so memory holds what lies between the
  * writer and the last part. A caller that awaits `drained` and settles every part bounds that: some 8 frames wait here, and
  * a few are in FFmpeg, in its sockets and in the part that is being filled.
- *
- * An AAC packet is decoded with the help of the one before. The first of a new process has none, so after a restart the
- * first 1024 samples are only close to what was written; from then on they are as good as ever.
  */
 export class DurableEncoder {
   readonly #options: DurableEncoderOptions;
   readonly #frameBytes: number;
-  readonly #frames = new Unsettled<Uint8Array>();
-  readonly #sound = new Unsettled<Float32Array>();
+  readonly #frames: Unsettled<Uint8Array>;
+  readonly #sound: Unsettled<Float32Array>;
+  /** Samples at the beginning that lie in a packet which is in a part already. */
+  #soundToSkip: number;
   readonly #closed = new AbortController();
   #run: Run | undefined;
   #restarting: Promise<void> = Promise.resolve();
@@ -74,7 +86,11 @@ export class DurableEncoder {
 
   private constructor(options: DurableEncoderOptions) {
     this.#options = options;
-    this.#frameBytes = (options.width * options.height * 3) / 2;
+    const { width, height, firstFrame = 0 } = options;
+    this.#frameBytes = (width * height * 3) / 2;
+    this.#frames = new Unsettled(firstFrame * this.#frameBytes);
+    this.#sound = new Unsettled(this.#firstSample(firstFrame));
+    this.#soundToSkip = this.#sound.start - this.#frameStart(firstFrame);
   }
 
   /**
@@ -94,7 +110,7 @@ export class DurableEncoder {
     return this.#run?.encoder.pid;
   }
 
-  /** Frames written since the start, each counted once. */
+  /** Where the picture ends: frames written, each counted once, and those before the first. */
   get framesWritten(): number {
     return this.#frames.end / this.#frameBytes;
   }
@@ -107,7 +123,8 @@ export class DurableEncoder {
   /** @param samples mono at the sound rate, -1..1; louder is clipped. */
   writeSound(samples: Float32Array): void {
     if (this.#over || this.#ending) return;
-    const kept = samples.slice();
+    const kept = samples.slice(this.#soundToSkip);
+    this.#soundToSkip = Math.max(0, this.#soundToSkip - samples.length);
     this.#sound.push(kept);
     this.#run?.encoder.writeSound(kept);
   }
@@ -123,7 +140,7 @@ export class DurableEncoder {
   /** Everything before this frame, picture and sound, is in a part: it will never be needed again. */
   settle(frame: number): void {
     this.#frames.settle(frame * this.#frameBytes);
-    this.#sound.settle(this.#firstSample(frame));
+    this.#sound.settle(this.#firstSample(frame) - REPEATED_PACKETS * SOUND_PACKET_SAMPLES);
   }
 
   /**
@@ -187,11 +204,19 @@ export class DurableEncoder {
     }
   }
 
-  /** @throws AppError `internal` when FFmpeg does not start. */
+  /**
+   * Starts an FFmpeg for all that is not settled. Nothing is settled before it has been given that.
+   * @throws AppError `internal` when it does not start.
+   */
   async #launch(): Promise<Run> {
-    const run = { firstFrame: 0, pictures: 0, moved: false, silentChecks: 0 } as Run;
+    const firstFrame = this.#frames.start / this.#frameBytes;
+    const firstSample = this.#firstSample(firstFrame);
+    const repeatable = Math.floor((firstSample - this.#sound.start) / SOUND_PACKET_SAMPLES);
+    const repeatedPackets = Math.min(REPEATED_PACKETS, repeatable);
+    const run = { firstFrame, repeatedPackets, pictures: 0, moved: false, silentChecks: 0 } as Run;
     run.encoder = await Encoder.open({
       ...this.#options,
+      soundOffset: firstSample - repeatedPackets * SOUND_PACKET_SAMPLES - this.#frameStart(firstFrame),
       onPacket: (packet) => this.#receive(run, packet),
       onError: (error) => this.#died(run, error),
     });
@@ -202,7 +227,8 @@ export class DurableEncoder {
     if (this.#run !== run) return;
     run.moved = true;
     if (packet.kind === 'video') run.pictures += 1;
-    this.#options.onPacket(packet);
+    if (packet.kind === 'sound' && run.repeatedPackets > 0) run.repeatedPackets -= 1;
+    else this.#options.onPacket(packet);
   }
 
   #died(run: Run, error: AppError): void {
@@ -229,7 +255,6 @@ export class DurableEncoder {
       this.#discard(run.encoder);
       return;
     }
-    run.firstFrame = this.#frames.start / this.#frameBytes;
     this.#run = run;
     this.#options.logger.warn({ frame: run.firstFrame, framesAgain: this.framesKept }, 'encoder restarted');
     this.#options.onRestart(run.firstFrame);
@@ -303,6 +328,10 @@ export class DurableEncoder {
     const { fps, soundRate } = this.#options;
     const heard = Math.floor((this.#sound.end / soundRate - SOUND_LEAD_SECONDS) * fps);
     return run.firstFrame + run.pictures < Math.min(this.framesWritten, heard);
+  }
+
+  #frameStart(frame: number): number {
+    return Math.round((frame * this.#options.soundRate) / this.#options.fps);
   }
 
   /**

@@ -17,6 +17,8 @@ export interface EncoderFormat {
   readonly segmentFrames: number;
   /** Sound samples a second, mono. */
   readonly soundRate: number;
+  /** Samples between the start of the first frame and the first sample of sound; below 0 where the sound begins before. Default 0. */
+  readonly soundOffset?: number;
 }
 
 /** Where FFmpeg connects to: the paths of four listening Unix sockets. */
@@ -43,7 +45,7 @@ export interface EncoderArguments {
  * stream of its own. Pure.
  */
 export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets): EncoderArguments {
-  const { width, height, picture, fps, segmentFrames, soundRate } = format;
+  const { width, height, picture, fps, segmentFrames, soundRate, soundOffset = 0 } = format;
   const kilobits = videoKilobits(picture);
   // Raw streams say nothing about themselves, so probing only delays the start (0.85 s by default).
   const noProbing = ['-probesize', '32', '-analyzeduration', '0'];
@@ -68,7 +70,7 @@ export function encoderArguments(format: EncoderFormat, sockets: EncoderSockets)
           // FFmpeg always works on the output that is furthest behind. Telling it that the sound is a frame late makes
           // it encode the sound of a frame with that frame, and not with the next one. Packets are counted, so the
           // timestamps matter to nothing else.
-          ...['-itsoffset', `${-1 / fps}`],
+          ...['-itsoffset', `${soundOffset / soundRate - 1 / fps}`],
           ...['-thread_queue_size', '64'],
           ...['-f', 's16le', '-ar', `${soundRate}`, '-ac', '1'],
         ],

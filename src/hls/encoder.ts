@@ -43,7 +43,8 @@ export class Encoder {
   #sound!: EncoderInput;
   #outputs: EncoderOutput[] = [];
   #framesWritten = 0;
-  #samplesWritten = 0;
+  /** Where the sound ends, in samples from the start of the first frame. */
+  #soundEnd: number;
   #started = false;
   #primed = false;
   #ending = false;
@@ -54,6 +55,7 @@ export class Encoder {
   private constructor(options: EncoderOptions, folder: string) {
     this.#options = options;
     this.#folder = folder;
+    this.#soundEnd = options.soundOffset ?? 0;
     this.#frameBytes = (options.width * options.height * 3) / 2;
     // The same FFmpeg that was checked at start; fluent-ffmpeg would listen to FFMPEG_PATH.
     this.#command = ffmpeg().setFfmpegPath(options.program ?? 'ffmpeg');
@@ -103,7 +105,7 @@ export class Encoder {
   writeSound(samples: Float32Array): void {
     const pcm = new Int16Array(samples.length);
     for (let i = 0; i < samples.length; i++) pcm[i] = Math.round(Math.max(-1, Math.min(1, samples[i])) * 32767);
-    this.#samplesWritten += samples.length;
+    this.#soundEnd += samples.length;
     this.#sound.write(new Uint8Array(pcm.buffer));
   }
 
@@ -138,7 +140,7 @@ export class Encoder {
       await this.#exited;
       return;
     }
-    const missing = this.#picture(this.#framesWritten) - this.#samplesWritten;
+    const missing = this.#picture(this.#framesWritten) - this.#soundEnd;
     if (missing > 0) this.writeSound(new Float32Array(missing));
     this.#sound.end();
     this.#frames.end();
@@ -214,9 +216,9 @@ export class Encoder {
    * other stays queued until the other catches up, and waiting for that would be waiting for the caller itself.
    */
   #isDrained(): boolean {
-    const covered = Math.min(this.#picture(this.#framesWritten), this.#samplesWritten);
+    const covered = Math.min(this.#picture(this.#framesWritten), this.#soundEnd);
     const pictureTaken = this.#picture(this.#framesWritten - this.#frames.queuedBytes / this.#frameBytes);
-    const soundTaken = this.#samplesWritten - this.#sound.queuedBytes / 2;
+    const soundTaken = this.#soundEnd - this.#sound.queuedBytes / 2;
     return covered - Math.min(pictureTaken, soundTaken) <= this.#picture(MAX_QUEUED_FRAMES);
   }
 

@@ -9,6 +9,7 @@ import { Packager } from './packager.js';
 import { PartTiming } from './part-timing.js';
 import { type MediaFile, PublishedStream } from './published-stream.js';
 import { SegmentStore } from './segment-store.js';
+import { type ResumedStream, readStream } from './stream-record.js';
 
 /** Sound samples a second, mono, of every stream. */
 export const STREAM_SOUND_RATE = 48_000;
@@ -62,32 +63,40 @@ export class HlsStream {
   /** What is measured of the stream. */
   readonly timing: PartTiming;
   readonly #download: Download;
-  #encoder!: DurableEncoder;
+  /** Absent in a stream that had ended before the service was started anew. */
+  #encoder: DurableEncoder | undefined;
+  readonly #resumed: ResumedStream | undefined;
   #finished = false;
   #finishing: Promise<void> | undefined;
   #failure: AppError | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: HlsStreamOptions, store: SegmentStore) {
+  private constructor(options: HlsStreamOptions, store: SegmentStore, resumed?: ResumedStream) {
     const { fps, segmentFrames, partFrames, live, edition, waitSeconds = 15 } = options;
     const picture = pictureOf(options);
     this.#options = options;
     this.#store = store;
     const { instruments } = options;
     this.timing = new PartTiming({ fps, soundRate: STREAM_SOUND_RATE, live: live !== undefined, instruments });
+    this.#resumed = resumed;
+    this.#finished = resumed?.ended ?? false;
+    const [, segments] = store.range;
+    // Numbers of parts that were listed and are gone must not come again, and the last segment may have had no file yet.
+    const partsBefore = resumed && (segments + 2) * Math.ceil(segmentFrames / partFrames);
     this.#download = new Download(store.path(DOWNLOAD_NAME));
     this.#published = new PublishedStream({
-      ...{ fps, segmentFrames, partFrames, picture, live, edition, waitSeconds, store },
+      ...{ fps, segmentFrames, partFrames, picture, live, edition, waitSeconds, store, resumed, partsBefore },
       onStoringFailed: (cause) => this.#storingFailed(cause),
       onListed: (part) => this.timing.list(part),
     });
     this.#packager = new Packager({
       ...picture,
       ...{ fps, segmentFrames, partFrames, soundRate: STREAM_SOUND_RATE },
+      after: resumed && { segments, parts: partsBefore!, nextFrame: resumed.nextFrame },
       onInit: (bytes, formats) => this.#published.addInit(bytes, formats),
       onPart: (part) => {
         this.#published.addPart(part);
-        this.#encoder.settle(part.firstFrame + part.frames);
+        this.#encoder?.settle(part.firstFrame + part.frames);
       },
       onSegment: (segment) => this.#published.addSegment(segment),
     });
@@ -102,23 +111,50 @@ export class HlsStream {
       throw new AppError('internal', 'The folder of the stream could not be made.', { cause });
     });
     const stream = new HlsStream(options, store);
-    const { width, height, fps, segmentFrames, logger } = options;
     try {
-      stream.#encoder = await DurableEncoder.open({
-        ...{ width, height, fps, segmentFrames, logger, soundRate: STREAM_SOUND_RATE },
-        picture: pictureOf(options),
-        onPacket: (packet) => stream.#packager.push(packet),
-        onRestart: (firstFrame) => {
-          options.instruments?.encoderRestarts.inc();
-          stream.#packager.restart(firstFrame);
-        },
-        onError: (error) => stream.#fail(error),
-      });
+      await stream.#encode();
     } catch (error) {
       await store.remove();
       throw error;
     }
     return stream;
+  }
+
+  /**
+   * Goes on with the stream that an earlier service left in the folder: the next frame is the one after its last whole
+   * segment, behind a discontinuity. Frames that were in no whole segment are to be written again.
+   * @param options those of the stream, with an edition of its own
+   * @throws AppError `internal` when the folder cannot be read, or the encoder does not start
+   */
+  static async resume(options: HlsStreamOptions): Promise<HlsStream> {
+    try {
+      const store = await SegmentStore.resume(options.directory);
+      const stream = new HlsStream(options, store, await readStream(store));
+      if (!stream.finished) await stream.#encode();
+      return stream;
+    } catch (cause) {
+      throw new AppError('internal', 'The stream could not be gone on with.', { cause });
+    }
+  }
+
+  async #encode(): Promise<void> {
+    const { width, height, fps, segmentFrames, logger } = this.#options;
+    this.#encoder = await DurableEncoder.open({
+      ...{ width, height, fps, segmentFrames, logger, soundRate: STREAM_SOUND_RATE },
+      picture: pictureOf(this.#options),
+      onPacket: (packet) => this.#packager.push(packet),
+      onRestart: (firstFrame) => {
+        this.#options.instruments?.encoderRestarts.inc();
+        this.#packager.restart(firstFrame);
+      },
+      onError: (error) => this.#fail(error),
+      firstFrame: this.firstFrame,
+    });
+  }
+
+  /** The first frame to be written: 0, or where a stream that was resumed goes on. */
+  get firstFrame(): number {
+    return this.#resumed?.nextFrame ?? 0;
   }
 
   /** True once the playlist has its end. */
@@ -127,12 +163,12 @@ export class HlsStream {
   }
 
   get framesWritten(): number {
-    return this.#encoder.framesWritten;
+    return this.#encoder?.framesWritten ?? this.firstFrame;
   }
 
   /** Frames written that are in no part yet: about 12 while the encoder keeps up with the clock. */
   get framesUnsettled(): number {
-    return this.#encoder.framesKept;
+    return this.#encoder?.framesKept ?? 0;
   }
 
   /** Whole segments so far. */
@@ -147,7 +183,7 @@ export class HlsStream {
 
   /** The encoder's process id while it runs. */
   get pid(): number | undefined {
-    return this.#encoder.pid;
+    return this.#encoder?.pid;
   }
 
   /**
@@ -156,7 +192,7 @@ export class HlsStream {
    * @param samples 48 kHz mono, -1..1.
    */
   writeSound(samples: Float32Array): void {
-    this.#encoder.writeSound(samples);
+    this.#encoder?.writeSound(samples);
   }
 
   /**
@@ -166,9 +202,11 @@ export class HlsStream {
   writeFrames(i420: Uint8Array, count: number): void {
     const { width, height } = this.#options;
     if (i420.byteLength !== (count * width * height * 3) / 2) throw new RangeError(`Not ${count} frames.`);
-    if (this.framesWritten === 0) this.#published.startedAt = Date.now();
+    if (this.framesWritten === this.firstFrame) {
+      this.#published.startedAt = Date.now() - Math.round((1000 * this.firstFrame) / this.#options.fps);
+    }
     this.timing.write(this.framesWritten, count);
-    this.#encoder.writeFrames(i420);
+    this.#encoder?.writeFrames(i420);
   }
 
   /**
@@ -177,7 +215,7 @@ export class HlsStream {
    */
   async drained(): Promise<void> {
     this.#assertAlive();
-    await this.#unlessFailed(this.#encoder.drained());
+    await this.#unlessFailed(this.#encoder?.drained());
     if (this.#store.pendingBytes > MAX_PENDING_BYTES) await this.#store.flushed().catch(() => {});
     this.#assertAlive();
   }
@@ -241,7 +279,8 @@ export class HlsStream {
 
   async #finish(): Promise<void> {
     this.#assertAlive();
-    await this.#unlessFailed(this.#encoder.end());
+    if (this.#finished) return;
+    await this.#unlessFailed(this.#encoder?.end());
     try {
       this.#packager.finish();
       await this.#store.flushed();
@@ -251,12 +290,12 @@ export class HlsStream {
     this.#assertAlive();
     this.#finished = true;
     this.#published.end();
-    await this.#encoder.close();
+    await this.#encoder?.close();
   }
 
   async #close(removeFiles: boolean): Promise<void> {
     this.#published.close();
-    await Promise.all([this.#encoder.close(), this.#download.close()]);
+    await Promise.all([this.#encoder?.close(), this.#download.close()]);
     if (removeFiles) await this.#store.remove();
     else await this.#store.flushed().catch(() => {});
   }
@@ -273,13 +312,13 @@ export class HlsStream {
     // What is listed in parts is listed as a segment, so that it can be seen to the end.
     this.#packager.cutSegment();
     this.#published.end(error);
-    this.#encoder.close().catch((err) => this.#options.logger.warn({ err }, 'encoder not closed cleanly'));
+    this.#encoder?.close().catch((err) => this.#options.logger.warn({ err }, 'encoder not closed cleanly'));
     this.#options.onError?.(error);
   }
 
   /** A failed stream closes its encoder: what failed first is what callers are told. */
-  async #unlessFailed(work: Promise<void>): Promise<void> {
-    await work.catch((error) => {
+  async #unlessFailed(work: Promise<void> | undefined): Promise<void> {
+    await work?.catch((error) => {
       throw this.#failure ?? error;
     });
   }

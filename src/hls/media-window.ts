@@ -48,15 +48,19 @@ export class MediaWindow {
     return last ? last.firstFrame + last.frames : 0;
   }
 
-  /** @param initName file name of the init segment that the part needs. */
-  addPart({ number, segment, firstFrame, frames, independent, discontinuity }: Part, initName: string): void {
+  /**
+   * @param initName file name of the init segment that the part needs
+   * @param startedAt when frame 0 was made by the clock of the part
+   */
+  addPart(part: Part, initName: string, startedAt: number): void {
+    const { number, segment, firstFrame, frames, independent, discontinuity } = part;
     const { uri } = this.#options;
     const before = this.#open ?? {
       ...{ number: segment, uri: uri(segmentName(segment)), firstFrame, frames: 0, discontinuity },
-      ...{ initUri: uri(initName), parts: [] },
+      ...{ initUri: uri(initName), startedAt, parts: [] },
     };
-    const part = { uri: uri(partName(number)), frames, independent };
-    this.#open = { ...before, frames: before.frames + frames, parts: [...before.parts, part] };
+    const listed = { uri: uri(partName(number)), frames, independent };
+    this.#open = { ...before, frames: before.frames + frames, parts: [...before.parts, listed] };
   }
 
   /**
@@ -69,6 +73,22 @@ export class MediaWindow {
     this.#segments.push(this.#options.windowFrames === undefined ? { ...this.#open, parts: [] } : this.#open);
     this.#open = undefined;
     this.#lastSegment = number;
+    return this.#slide();
+  }
+
+  /**
+   * Lists what there was before the service was started anew; before anything is added.
+   * @param segments all that were ever made, oldest first
+   * @returns those that have left the window
+   */
+  restore(segments: readonly ListedSegment[]): ListedSegment[] {
+    this.#segments.push(...segments);
+    this.#lastSegment = segments.at(-1)?.number ?? 0;
+    return this.#slide();
+  }
+
+  /** Lets the segments go that the window can do without. */
+  #slide(): ListedSegment[] {
     const left = this.#segments.splice(0, this.#surplus());
     this.#discontinuitySequence += left.filter(({ discontinuity }) => discontinuity).length;
     return left;

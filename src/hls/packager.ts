@@ -38,6 +38,15 @@ export interface Segment {
   readonly parts: readonly Part[];
 }
 
+/** What there is of a talk already. */
+export interface PackagedBefore {
+  /** Number of its last segment, and of a part that is at least its last one's. */
+  readonly segments: number;
+  readonly parts: number;
+  /** The frame after its last one. */
+  readonly nextFrame: number;
+}
+
 export interface PackagerOptions {
   /** Frame size in pixels. */
   readonly width: number;
@@ -48,6 +57,8 @@ export interface PackagerOptions {
   /** Frames a segment and a part hold; the last of each may hold fewer. */
   readonly segmentFrames: number;
   readonly partFrames: number;
+  /** Where the talk goes on that was begun in another life; at its beginning when absent. */
+  readonly after?: PackagedBefore | undefined;
   /** Called before the first part, when both tracks are known; again after a restart. */
   readonly onInit: (bytes: Uint8Array, formats: TrackFormats) => void;
   readonly onPart?: (part: Part) => void;
@@ -81,6 +92,13 @@ export class Packager {
 
   constructor(options: PackagerOptions) {
     this.#options = options;
+    if (!options.after) return;
+    const { segments, parts, nextFrame } = options.after;
+    this.#nextFrame = nextFrame;
+    this.#nextPacket = this.#packetsUntil(nextFrame);
+    this.#segments = segments;
+    this.#partsCut = parts;
+    this.#discontinuity = segments > 0;
   }
 
   /**

@@ -16,14 +16,18 @@ export function partNumber(name: string): number | undefined {
 export class PartStore {
   readonly #keptFrames: number;
   readonly #parts = new Map<number, Part>();
-  #newest = 0;
+  #newest: number;
 
-  /** @param keptFrames how far behind the newest part's end a part may end before it is forgotten */
-  constructor(keptFrames: number) {
+  /**
+   * @param keptFrames how far behind the newest part's end a part may end before it is forgotten
+   * @param newest number of the last part before the first one here
+   */
+  constructor(keptFrames: number, newest = 0) {
     this.#keptFrames = keptFrames;
+    this.#newest = newest;
   }
 
-  /** Number of the newest part, 0 before the first. */
+  /** Number of the newest part. */
   get newest(): number {
     return this.#newest;
   }

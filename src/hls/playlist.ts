@@ -18,6 +18,8 @@ export interface ListedSegment {
   readonly initUri: string;
   /** True for the first segment of an encoder that took over. */
   readonly discontinuity: boolean;
+  /** When frame 0 would have been made by the clock of this segment, milliseconds since 1970. */
+  readonly startedAt: number;
   readonly parts: readonly ListedPart[];
 }
 
@@ -34,8 +36,6 @@ export interface PlaylistState {
   /** Frames in every segment but the last before a discontinuity or the end; and in parts likewise. */
   readonly segmentFrames: number;
   readonly partFrames: number;
-  /** When the first frame of the talk was made, milliseconds since 1970. */
-  readonly startedAt: number;
   /** The listed segments, oldest first, without gaps. */
   readonly segments: readonly ListedSegment[];
   /** The segment that is being filled, when it has a part. */
@@ -118,8 +118,8 @@ const SKIP_BOUNDARY_TARGETS = 6;
  * first Partial Segment, so they MUST appear before the first EXT-X-PART tag of that Parent Segment".
  */
 function segmentTags(state: PlaylistState, segment: ListedSegment, initUriBefore: string | undefined): string[] {
-  const { fps, startedAt } = state;
-  const { firstFrame, discontinuity, initUri, parts } = segment;
+  const { fps } = state;
+  const { startedAt, firstFrame, discontinuity, initUri, parts } = segment;
   return [
     // 4.4.4.3: it "SHOULD be present if there is a change in" the "encoding sequence", as with a new encoder.
     ...(discontinuity ? ['#EXT-X-DISCONTINUITY'] : []),

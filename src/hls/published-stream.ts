@@ -12,6 +12,7 @@ import { PartStore, partName, partNumber } from './part-store.js';
 import { type ListedSegment, mediaPlaylist, type PlaylistKind, targetDuration } from './playlist.js';
 import { SegmentRecord } from './segment-record.js';
 import { initName, type SegmentStore, segmentName, segmentNumber } from './segment-store.js';
+import { noteStream, type ResumedStream } from './stream-record.js';
 import { Waiters } from './waiters.js';
 
 /** File name of the media playlist, which the multivariant playlist names. */
@@ -37,6 +38,10 @@ export interface PublishedStreamOptions {
   readonly store: SegmentStore;
   /** Called when a part can be had. */
   readonly onListed?: (part: Part) => void;
+  /** A number that is at least that of the last part before. Default 0. */
+  readonly partsBefore?: number | undefined;
+  /** What there was before the service was started anew. */
+  readonly resumed?: ResumedStream | undefined;
   /** Called when segments cannot be written. */
   readonly onStoringFailed: (cause: unknown) => void;
 }
@@ -46,14 +51,16 @@ export interface PublishedStreamOptions {
  * it. What is added here can be had at once, from memory; the disk follows.
  */
 export class PublishedStream {
-  /** When the first frame was made, milliseconds since the epoch. */
+  /** When the first frame was made, or would have been by the clock of today, milliseconds since the epoch. */
   startedAt = Date.now();
   readonly #options: PublishedStreamOptions;
   readonly #targetDuration: number;
   readonly #window: MediaWindow;
   readonly #parts: PartStore;
-  /** All segments, where all are kept. */
-  readonly #record: SegmentRecord | undefined;
+  /** All segments that were ever made. */
+  readonly #record: SegmentRecord;
+  /** Whether all are kept. */
+  readonly #whole: boolean;
   readonly #bitRate: BitRate;
   readonly #waiters = new Waiters(MAX_WAITING);
   readonly #inits: Uint8Array[] = [];
@@ -73,14 +80,25 @@ export class PublishedStream {
     this.#targetDuration = targetDuration(options);
     this.#window = new MediaWindow({
       windowFrames: live && live.windowSegments * segmentFrames,
-      uri: (name) => this.#uri(name),
+      uri: (name) => withEdition(name, options.edition),
     });
     // RFC 8216bis 6.2.2: "Clients MUST be able to download the Partial Segment for at least three Target Durations after
     // the EXT-X-PART tag is removed from the Playlist." It is listed for three at most; one more to be on the safe side.
-    this.#parts = new PartStore(live ? 7 * this.#targetDuration * fps : 0);
-    this.#record = live && !live.record ? undefined : new SegmentRecord(segmentFrames);
+    this.#parts = new PartStore(live ? 7 * this.#targetDuration * fps : 0, options.partsBefore);
+    this.#whole = !live || live.record;
+    this.#record = new SegmentRecord(segmentFrames, options.resumed?.runs);
     this.#left = new LeftSegments(live ? (live.windowSegments + 2) * segmentFrames : 0);
     this.#bitRate = new BitRate(this.#targetDuration);
+    if (!options.resumed) return;
+    const { inits, formats, sizes, ended } = options.resumed;
+    this.#inits.push(...inits);
+    this.#formats = formats;
+    const segments = this.#recorded();
+    const there = segments.slice(-sizes.length);
+    for (const [i, { frames }] of there.entries()) this.#bitRate.add(sizes[i]!, frames / fps);
+    const left = this.#window.restore(segments);
+    this.#forget(left.filter(({ number }) => number >= there[0]!.number));
+    if (ended) this.#ended = { at: 0, failure: undefined };
   }
 
   /** Whole segments so far. */
@@ -103,7 +121,7 @@ export class PublishedStream {
 
   addPart(part: Part): void {
     this.#parts.add(part);
-    this.#window.addPart(part, initName(this.#inits.length));
+    this.#window.addPart(part, initName(this.#inits.length), this.startedAt);
     this.#changed();
     this.#options.onListed?.(part);
   }
@@ -112,14 +130,16 @@ export class PublishedStream {
   addSegment(segment: Segment): void {
     const { number, firstFrame, frames, discontinuity, parts } = segment;
     const bytes = parts.map((part) => part.bytes);
-    this.#record?.add({ number, firstFrame, frames, discontinuity, initName: initName(this.#inits.length) });
+    const { edition, store, onStoringFailed } = this.#options;
+    const place = { number, firstFrame, frames, discontinuity };
+    const made = { initName: initName(this.#inits.length), edition, startedAt: this.startedAt };
+    if (this.#record.add({ ...place, ...made })) this.#note();
     this.#bitRate.add(
       bytes.reduce((sum, { byteLength }) => sum + byteLength, 0),
       frames / this.#options.fps,
     );
     this.#lastSegmentParts = parts.length;
     this.#unwritten.set(number, parts);
-    const { store, onStoringFailed } = this.#options;
     store.write(segmentName(number), bytes).then(() => this.#unwritten.delete(number), onStoringFailed);
     this.#forget(this.#window.addSegment(segment));
     this.#changed();
@@ -128,7 +148,16 @@ export class PublishedStream {
   /** No more will be added. */
   end(failure?: AppError): void {
     this.#ended ??= { at: Date.now(), failure };
+    this.#note();
     this.#changed();
+  }
+
+  /** Notes on disk what a restart of the service must know. */
+  #note(): void {
+    const { store, onStoringFailed } = this.#options;
+    const ended = this.#ended !== undefined && !this.#ended.failure;
+    if (!this.#formats) return;
+    noteStream(store, { runs: this.#record.runs, ended, formats: this.#formats }).catch(onStoringFailed);
   }
 
   /** Wakes every waiter; nothing can be had any more. */
@@ -199,7 +228,7 @@ export class PublishedStream {
    */
   allFiles(): string[] {
     this.#assertSegments();
-    if (!this.#record) throw new AppError('not_found', 'This talk was not recorded: init it with record=true.');
+    if (!this.#whole) throw new AppError('not_found', 'This talk was not recorded: init it with record=true.');
     const { store } = this.#options;
     // All encoders of a talk have the same settings, so the first init segment fits all segments.
     const names = [...this.#record.segments()].map(({ number }) => segmentName(number));
@@ -227,9 +256,8 @@ export class PublishedStream {
     const { open, discontinuitySequence } = this.#window;
     const text = mediaPlaylist({
       ...{ kind, fps, segmentFrames, partFrames, skip, open, discontinuitySequence },
-      startedAt: this.startedAt,
       segments: kind === 'replay' ? this.#recorded() : this.#window.segments,
-      nextPartUri: this.#uri(partName(this.#parts.newest + 1)),
+      nextPartUri: withEdition(partName(this.#parts.newest + 1), this.#options.edition),
       ended: this.#ended !== undefined,
     });
     this.#texts.set(key, text);
@@ -243,13 +271,14 @@ export class PublishedStream {
    */
   #kind(): PlaylistKind {
     if (!this.#options.live) return 'event';
-    if (!this.#record || !this.#ended) return 'live';
+    if (!this.#whole || !this.#ended) return 'live';
     return Date.now() - this.#ended.at > 3000 * this.#targetDuration ? 'replay' : 'live';
   }
 
   #recorded(): ListedSegment[] {
-    return [...this.#record!.segments()].map(({ initName: init, ...segment }) => {
-      return { ...segment, uri: this.#uri(segmentName(segment.number)), initUri: this.#uri(init), parts: [] };
+    return [...this.#record.segments()].map(({ initName: init, edition, ...segment }) => {
+      const [uri, initUri] = [segmentName(segment.number), init].map((name) => withEdition(name, edition));
+      return { ...segment, uri: uri!, initUri: initUri!, parts: [] };
     });
   }
 
@@ -264,16 +293,11 @@ export class PublishedStream {
   }
 
   #forget(left: readonly ListedSegment[]): void {
-    if (this.#record) return;
+    if (this.#whole) return;
     const now = this.#window.endFrame;
     this.#left.add(left, now);
     const upTo = this.#left.takeExpired(now);
     if (upTo !== undefined) this.#options.store.removeSegments(upTo).catch(this.#options.onStoringFailed);
-  }
-
-  #uri(name: string): string {
-    const { edition } = this.#options;
-    return edition === undefined ? name : `${name}?e=${edition}`;
   }
 
   #isOver(): boolean {
@@ -294,6 +318,10 @@ export class PublishedStream {
     this.#texts.clear();
     this.#waiters.wake();
   }
+}
+
+function withEdition(name: string, edition: string | undefined): string {
+  return edition === undefined ? name : `${name}?e=${edition}`;
 }
 
 function notReady(detail: string): AppError {

@@ -8,10 +8,14 @@ export interface RecordedSegment {
   readonly discontinuity: boolean;
   /** Name of its init segment. */
   readonly initName: string;
+  /** What all URIs of its run end in, if anything. */
+  readonly edition: string | undefined;
+  /** When frame 0 would have been made by its clock, milliseconds since 1970. */
+  readonly startedAt: number;
 }
 
 /** Segments of equal length that follow each other; only the last may be shorter. */
-interface Run {
+export interface RecordedRun {
   readonly first: RecordedSegment;
   count: number;
   frames: number;
@@ -23,23 +27,35 @@ interface Run {
  */
 export class SegmentRecord {
   readonly #segmentFrames: number;
-  readonly #runs: Run[] = [];
+  readonly #runs: RecordedRun[];
 
-  /** @param segmentFrames frames of every segment but those that were cut short */
-  constructor(segmentFrames: number) {
+  /**
+   * @param segmentFrames frames of every segment but those that were cut short
+   * @param runs what was recorded before
+   */
+  constructor(segmentFrames: number, runs: readonly RecordedRun[] = []) {
     this.#segmentFrames = segmentFrames;
+    this.#runs = runs.map((run) => ({ ...run }));
   }
 
-  /** @param segment the one after the last that was added */
-  add(segment: RecordedSegment): void {
+  get runs(): readonly Readonly<RecordedRun>[] {
+    return this.#runs;
+  }
+
+  /**
+   * @param segment the one after the last that was added
+   * @returns whether a run begins with it
+   */
+  add(segment: RecordedSegment): boolean {
     const run = this.#runs.at(-1);
     const follows = run && run.frames === run.count * this.#segmentFrames && !segment.discontinuity;
     if (run && follows && run.first.initName === segment.initName) {
       run.count++;
       run.frames += segment.frames;
-    } else {
-      this.#runs.push({ first: segment, count: 1, frames: segment.frames });
+      return false;
     }
+    this.#runs.push({ first: segment, count: 1, frames: segment.frames });
+    return true;
   }
 
   /** All segments, oldest first. */
@@ -48,7 +64,8 @@ export class SegmentRecord {
       for (let i = 0; i < count; i++) {
         const before = i * this.#segmentFrames;
         yield {
-          ...{ number: first.number + i, firstFrame: first.firstFrame + before, initName: first.initName },
+          ...first,
+          ...{ number: first.number + i, firstFrame: first.firstFrame + before },
           frames: Math.min(this.#segmentFrames, frames - before),
           discontinuity: first.discontinuity && i === 0,
         };

@@ -53,6 +53,29 @@ export class SegmentStore {
     return new SegmentStore(absolute);
   }
 
+  /**
+   * Goes on with the folder of an earlier talk. Whoever took over says so in it, so that no other service does.
+   * @throws Error when the folder is not ours, or another service is at work in it
+   */
+  static async resume(directory: string): Promise<SegmentStore> {
+    const absolute = resolve(directory);
+    if (!(await isOurs(absolute))) throw new Error(`${directory} is no folder of a session.`);
+    if (await isInUse(absolute)) throw new Error(`Another service is at work in ${directory}.`);
+    await writeFile(join(absolute, MARKER), String(process.pid));
+    const store = new SegmentStore(absolute);
+    const numbers = (await readdir(absolute)).flatMap((name) => segmentNumber(name) ?? []);
+    if (numbers.length > 0) {
+      store.#oldestSegment = numbers.reduce((least, number) => Math.min(least, number));
+      store.#newestSegment = numbers.reduce((most, number) => Math.max(most, number));
+    }
+    return store;
+  }
+
+  /** Numbers of the oldest and the newest segment there; 1 and 0 while there is none. */
+  get range(): readonly [oldest: number, newest: number] {
+    return [this.#oldestSegment, this.#newestSegment];
+  }
+
   /** Bytes handed to `write` that are not on disk yet. */
   get pendingBytes(): number {
     return this.#pendingBytes;

@@ -4,8 +4,14 @@
  */
 export class Unsettled<T extends Uint8Array | Float32Array> {
   #pieces: T[] = [];
-  #start = 0;
-  #end = 0;
+  #start: number;
+  #end: number;
+
+  /** @param start position of the first element */
+  constructor(start = 0) {
+    this.#start = start;
+    this.#end = start;
+  }
 
   /** Position of the first element that is kept. */
   get start(): number {

@@ -331,7 +331,12 @@ describe('HlsStream', () => {
     stream.writeFrames(testFrames(0, 5), 5);
     await stream.finish();
     await stream.close({ removeFiles: false });
-    expect(readdirSync(join(root, 'kept')).sort()).toEqual(['.facecast-session', 'init.mp4', 'segment-00001.m4s']);
+    expect(readdirSync(join(root, 'kept')).sort()).toEqual([
+      '.facecast-session',
+      'init.mp4',
+      'segment-00001.m4s',
+      'stream.json',
+    ]);
   });
 
   it('says that nothing was said in a talk without a frame', async () => {

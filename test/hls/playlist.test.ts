@@ -9,10 +9,10 @@ function state(lengths: readonly number[], more: Partial<PlaylistState> = {}): P
   const segments = lengths.map((frames, i) => {
     firstFrame += frames;
     const place = { number: i + 1, uri: `segment-0000${i + 1}.m4s`, firstFrame: firstFrame - frames, frames };
-    return { ...place, initUri: 'init.mp4', discontinuity: false, parts: [] };
+    return { ...place, initUri: 'init.mp4', discontinuity: false, startedAt: STARTED, parts: [] };
   });
   return {
-    ...{ kind: 'event', fps: 25, segmentFrames: 25, partFrames: 5, startedAt: STARTED, segments, ended: false },
+    ...{ kind: 'event', fps: 25, segmentFrames: 25, partFrames: 5, segments, ended: false },
     ...{ nextPartUri: 'part-00099.m4s', discontinuitySequence: 0, skip: false, ...more },
   };
 }
@@ -26,7 +26,7 @@ function live(more: Partial<PlaylistState>): PlaylistState {
     const place = { number, uri: `segment-0000${number}.m4s`, firstFrame: (number - 1) * 25 };
     const frames = lengths.reduce((sum, length) => sum + length, 0);
     return {
-      ...{ ...place, frames, parts, discontinuity: number === 5 },
+      ...{ ...place, frames, parts, discontinuity: number === 5, startedAt: STARTED },
       initUri: number < 5 ? 'init.mp4' : 'init-2.mp4',
     };
   };

@@ -9,7 +9,7 @@ function talk(lengths: readonly number[]): RecordedSegment[] {
     if (length < 0) inits++;
     firstFrame += frames;
     const place = { number: i + 1, firstFrame: firstFrame - frames, frames };
-    return { ...place, discontinuity: length < 0, initName: `init-${inits}.mp4` };
+    return { ...place, discontinuity: length < 0, initName: `init-${inits}.mp4`, edition: undefined, startedAt: 0 };
   });
 }
 

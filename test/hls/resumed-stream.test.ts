@@ -1,0 +1,166 @@
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse, type types } from 'hls-parser';
+import { HlsStream, type HlsStreamOptions } from '../../src/hls/hls-stream.js';
+import { decodeLuma, decodeSound } from './support/ffmpeg-tools.js';
+import { clicks, frameNumber, HEIGHT, loudestNear, testFrames, WIDTH } from './support/test-picture.js';
+
+// What a service finds when it is started again after it was killed.
+
+const SECOND = 48_000;
+const FRAMES = 200;
+const CLICKS = [30_000, 100_000, 190_000, 300_001, 350_000];
+const sound = clicks((FRAMES * SECOND) / 25, CLICKS);
+const logger = { info: () => {}, warn: () => {}, error: () => {} } as HlsStreamOptions['logger'];
+let root: string;
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'facecast-test-'));
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const options = (name: string, edition: string, live?: HlsStreamOptions['live']): HlsStreamOptions => ({
+  ...{ directory: join(root, name), width: WIDTH, height: HEIGHT, fps: 25, segmentFrames: 25, partFrames: 5 },
+  ...{ edition, live, logger },
+});
+
+async function write(stream: HlsStream, from: number, to: number): Promise<void> {
+  for (let frame = from; frame < to; frame += 5) {
+    const count = Math.min(5, to - frame);
+    stream.writeSound(sound.subarray((frame * SECOND) / 25, ((frame + count) * SECOND) / 25));
+    stream.writeFrames(testFrames(frame, count), count);
+    await stream.drained();
+  }
+}
+
+async function segmentsThere(stream: HlsStream, count: number): Promise<void> {
+  while (stream.segments < count) await new Promise((resolve) => setTimeout(resolve, 10));
+  // Published from memory; the disk follows.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+}
+
+/** The folder as a killed service leaves it: a copy, made while the stream is at work. */
+function crash(name: string, copy: string): void {
+  mkdirSync(join(root, copy));
+  for (const file of readdirSync(join(root, name))) copyFileSync(join(root, name, file), join(root, copy, file));
+  // That service is gone.
+  writeFileSync(join(root, copy, '.facecast-session'), '4194303');
+}
+
+/** Whole ones: the parser adds one for the parts that follow. */
+const segmentsOf = (text: string) =>
+  (parse(text) as types.MediaPlaylist).segments.filter(({ duration }) => duration !== undefined);
+
+describe.each([
+  ['fed', undefined],
+  ['recorded live', { windowSegments: 7, record: true }],
+] as const)('a %s stream', (kind, live) => {
+  let resumed: HlsStream;
+  let before: string;
+  let text: string;
+
+  beforeAll(async () => {
+    const stream = await HlsStream.open(options(`${kind} 1`, 'a', live));
+    await write(stream, 0, 92);
+    await segmentsThere(stream, 3);
+    before = await stream.playlist();
+    crash(`${kind} 1`, `${kind} 2`);
+    await stream.close({ removeFiles: true });
+
+    const again = await HlsStream.resume(options(`${kind} 2`, 'b', live));
+    expect(again.firstFrame).toBe(75);
+    await write(again, 75, 140);
+    await segmentsThere(again, 5);
+    // And once more, in the middle of a segment.
+    crash(`${kind} 2`, `${kind} 3`);
+    await again.close({ removeFiles: true });
+
+    resumed = await HlsStream.resume(options(`${kind} 3`, 'c', live));
+    expect(resumed.firstFrame).toBe(125);
+    expect(segmentsOf(await resumed.playlist())).toHaveLength(5);
+    await write(resumed, 125, FRAMES);
+    await resumed.finish();
+    text = await resumed.playlist();
+  });
+
+  afterAll(() => resumed?.close({ removeFiles: true }));
+
+  it('lists what was there as it was, and goes on behind a discontinuity under names of its own', () => {
+    const listed = segmentsOf(text).slice(-8);
+    const known = segmentsOf(before).slice(0, 3);
+    if (live === undefined) {
+      expect(listed.slice(0, 3).map(({ uri }) => uri)).toEqual(known.map(({ uri }) => uri));
+      expect(listed[0]!.programDateTime).toEqual(known[0]!.programDateTime);
+    }
+    const last = listed.slice(-5);
+    expect(last.map(({ discontinuity }) => discontinuity === true)).toEqual([true, false, true, false, false]);
+    expect(last.map(({ uri }) => uri.slice(-4))).toEqual(['?e=b', '?e=b', '?e=c', '?e=c', '?e=c']);
+    expect(last.map(({ map }) => map!.uri)).toEqual([
+      ...['init-2.mp4?e=b', 'init-2.mp4?e=b'],
+      ...['init-3.mp4?e=c', 'init-3.mp4?e=c', 'init-3.mp4?e=c'],
+    ]);
+    // The clock went on while the service was away.
+    const leap = last[2]!.programDateTime!.getTime() - last[1]!.programDateTime!.getTime();
+    expect(leap).not.toBe(1000);
+  });
+
+  it('has every frame once, and the sound where it belongs', async () => {
+    const mp4 = readFileSync(await resumed.download());
+    const frames = decodeLuma(mp4, WIDTH * HEIGHT);
+    expect(frames.map(frameNumber)).toEqual(Array.from({ length: FRAMES }, (_, n) => n & 255));
+    const heard = decodeSound(mp4);
+    for (const click of CLICKS) expect(Math.abs(loudestNear(heard, click, 2000) - click)).toBeLessThan(10);
+  });
+
+  it('can be had after one more restart, when it is over', async () => {
+    crash(`${kind} 3`, `${kind} 4`);
+    const over = await HlsStream.resume(options(`${kind} 4`, 'd', live));
+    expect(over.finished).toBe(true);
+    expect(over.pid).toBeUndefined();
+    expect(over.framesWritten).toBe(FRAMES);
+    const replay = await over.playlist();
+    expect(replay).toContain('#EXT-X-ENDLIST');
+    expect(segmentsOf(replay)).toHaveLength(8);
+    expect(await over.multivariantPlaylist()).toMatch(/BANDWIDTH=\d+,AVERAGE-BANDWIDTH=\d+,CODECS="avc1/);
+    expect(decodeLuma(readFileSync(await over.download()), WIDTH * HEIGHT)).toHaveLength(FRAMES);
+    await over.close({ removeFiles: true });
+  });
+});
+
+it('a live stream that is not recorded goes on with its window, and with its counts', async () => {
+  const live = { windowSegments: 3, record: false };
+  const stream = await HlsStream.open(options('window 1', 'a', live));
+  await write(stream, 0, 190);
+  await segmentsThere(stream, 7);
+  crash('window 1', 'window 2');
+  await stream.close({ removeFiles: true });
+  const resumed = await HlsStream.resume(options('window 2', 'b', live));
+  expect(resumed.firstFrame).toBe(175);
+  const text = await resumed.playlist();
+  expect(text).toContain('#EXT-X-MEDIA-SEQUENCE:5\n');
+  expect(text).toContain('#EXT-X-PRELOAD-HINT:TYPE=PART,URI="part-00046.m4s?e=b"');
+  await resumed.close({ removeFiles: true });
+});
+
+it('a stream that was killed before its first segment begins anew', async () => {
+  const stream = await HlsStream.open(options('young 1', 'a'));
+  await write(stream, 0, 10);
+  crash('young 1', 'young 2');
+  await stream.close({ removeFiles: true });
+  const resumed = await HlsStream.resume(options('young 2', 'b'));
+  expect(resumed.firstFrame).toBe(0);
+  await write(resumed, 0, 30);
+  await resumed.finish();
+  expect(segmentsOf(await resumed.playlist())).toHaveLength(2);
+  await resumed.close({ removeFiles: true });
+});
+
+it('does not take a folder that is not ours, or that another service is at work in', async () => {
+  mkdirSync(join(root, 'strange'));
+  await expect(HlsStream.resume(options('strange', 'a'))).rejects.toMatchObject({ code: 'internal' });
+  mkdirSync(join(root, 'busy'));
+  // The program that started this one runs for as long as this one does.
+  writeFileSync(join(root, 'busy', '.facecast-session'), String(process.ppid));
+  await expect(HlsStream.resume(options('busy', 'a'))).rejects.toMatchObject({ code: 'internal' });
+});
