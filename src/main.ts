@@ -39,6 +39,7 @@ async function main(): Promise<void> {
     webDirectory: join(root, 'clients', 'web'),
     clientDirectory: join(root, 'clients', 'typescript', 'dist'),
     playerDirectory: dirname(fileURLToPath(import.meta.resolve('hls.js'))),
+    docsDirectory: dirname(fileURLToPath(import.meta.resolve('swagger-ui-dist/package.json'))),
     corsOrigin: config.corsOrigin,
     logger,
     instruments,

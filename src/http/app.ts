@@ -2,6 +2,7 @@ import express, { type Express } from 'express';
 import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { Instruments } from '../metrics/instruments.js';
+import { docsRoutes, openApiRoutes } from './docs-page.js';
 import { errorHandler } from './error-handler.js';
 import { healthRoutes, type ServiceHealth } from './health.js';
 import { metricsRoutes } from './metrics.js';
@@ -19,6 +20,8 @@ export interface AppDependencies {
   readonly clientDirectory: string;
   /** Folder of hls.js's builds, served at `/vendor/hls.js/`. */
   readonly playerDirectory: string;
+  /** Folder of swagger-ui-dist, for the page at `/docs/`; absent: there is no such page. */
+  readonly docsDirectory?: string | undefined;
   /** `Access-Control-Allow-Origin` of every answer. */
   readonly corsOrigin: string;
   readonly logger: Logger;
@@ -32,6 +35,7 @@ export function createApp({
   webDirectory,
   clientDirectory,
   playerDirectory,
+  docsDirectory,
   corsOrigin,
   logger,
   instruments,
@@ -62,6 +66,8 @@ export function createApp({
 
   app.use('/health', healthRoutes(service));
   if (instruments) app.use('/metrics', metricsRoutes(instruments, service));
+  app.use('/openapi.json', openApiRoutes());
+  if (docsDirectory) app.use('/docs', docsRoutes(docsDirectory));
   app.use('/api/audio-driven/chunked', sessionRoutes(registry));
   app.use('/hls', streamRoutes(registry));
   app.use('/api/hls', streamRoutes(registry));

@@ -1,8 +1,10 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, Response } from 'express';
+import type { z } from 'zod';
 import { AppError, type ErrorCode } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { Instruments } from '../metrics/instruments.js';
+import type { problem } from './answers.js';
 
 /** What Express and its parts throw, by the status they put on it. */
 const CODES_OF_EXPRESS: Readonly<Record<number, ErrorCode>> = {
@@ -39,12 +41,12 @@ function answer(response: Response, error: AppError, requestId: string): void {
     JSON.stringify({
       // RFC 9457 4.2.1: the title is then the status's phrase. What happened is told by `code`.
       type: 'about:blank',
-      title: STATUS_CODES[error.status],
+      title: STATUS_CODES[error.status] ?? '',
       status: error.status,
       detail: error.code === 'internal' ? `${error.message} Look for request ${requestId} in the log.` : error.message,
       code: error.code,
       request_id: requestId,
-    }),
+    } satisfies z.input<typeof problem>),
   );
 }
 

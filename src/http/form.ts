@@ -1,78 +1,58 @@
 import { z } from 'zod';
 import { AppError } from '../errors.js';
+import { boolean, choice, number, vector } from './form-field.js';
 
-// Fields of multipart forms arrive as text. Each schema below says in its message what is allowed.
+/** Seconds of the inference window: of a fed session, and of a live one, where it decides how soon speech is seen. */
+export const WINDOW_SECONDS = {
+  fed: { usual: 1, least: 0.1, most: 10 },
+  live: { usual: 0.32, least: 0.2, most: 2 },
+} as const;
 
-const WORDS: Readonly<Record<string, boolean>> = { true: true, false: false, 1: true, 0: false, yes: true, no: false };
-
-function boolean(fallback: boolean) {
-  return z
-    .string()
-    .transform((text) => WORDS[text.toLowerCase()])
-    .refine((value) => value !== undefined, 'must be true or false (1/0 and yes/no are taken as well)')
-    .default(fallback);
-}
-
-function number(min: number, max: number, { whole }: { whole: boolean }) {
-  const message = `must be a ${whole ? 'whole ' : ''}number from ${min} to ${max}`;
-  return z
-    .string()
-    .trim()
-    .regex(whole ? /^-?\d+$/ : /^-?(\d+\.?\d*|\.\d+)(e-?\d+)?$/i, message)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, message);
-}
-
-/** A JSON array of `names.length` numbers, each in `-limit..limit`. */
-function vector(names: readonly string[], limit: number) {
-  const message = `must be a JSON array [${names.join(', ')}] of numbers from -${limit} to ${limit}`;
-  return z.string().transform((text, context) => {
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      value = undefined;
-    }
-    const fits =
-      Array.isArray(value) &&
-      value.length === names.length &&
-      value.every((entry) => typeof entry === 'number' && Math.abs(entry) <= limit);
-    if (fits) return value as number[];
-    context.addIssue({ code: 'custom', message });
-    return z.NEVER;
-  });
-}
-
-/** One of a few whole numbers. */
-function choice(...values: readonly number[]) {
-  const all = values.map(String);
-  const message = `must be ${all.slice(0, -1).join(', ')} or ${all[all.length - 1]}`;
-  return z
-    .string()
-    .trim()
-    .refine((text) => all.includes(text), message)
-    .transform(Number);
-}
+const { fed, live } = WINDOW_SECONDS;
 
 /** A session's id becomes a folder's name: nothing else than these characters gets that far. A UUID fits. */
-const sessionIdSchema = z
+const sessionId = z
   .string('must be given')
   .regex(/^[A-Za-z0-9_-]{8,64}$/, 'must be a UUID or 8 to 64 letters, digits, "_" or "-"');
 
+export const sessionIdSchema = sessionId.describe('The id that init answered.');
+
 /** Fields of `POST …/chunked/init` besides the image. */
 export const initSchema = z.object({
-  session_id: sessionIdSchema.optional(),
-  crop: boolean(true),
-  seed: number(-2147483648, 4294967295, { whole: true }).default(42),
-  nfe: number(5, 50, { whole: true }).default(10),
-  cfg_scale: number(1, 5, { whole: false }).default(2),
-  chunk_duration: number(0.1, 10, { whole: false }).optional(),
-  audio_sample_rate: number(8000, 192000, { whole: true }).default(24000),
-  pose_style: vector(['pitch', 'yaw', 'roll'], 1).optional(),
-  gaze_style: vector(['x', 'y'], 1).optional(),
-  size: choice(256, 512, 720).optional(),
-  live: boolean(false),
-  record: boolean(false),
+  session_id: sessionId
+    .optional()
+    .describe(
+      'Your own id for the session: a UUID, or 8 to 64 letters, digits, "_" or "-". A fresh UUID unless given.',
+    ),
+  crop: boolean().default(true).describe('Find the face and crop to it; false keeps the whole picture in the frame.'),
+  seed: number(-2147483648, 4294967295, { whole: true })
+    .default(42)
+    .describe('The same seed and the same input give the same frames.'),
+  nfe: number(5, 50, { whole: true })
+    .default(10)
+    .describe("Points of the motion generator's time grid per window: more is slower and smoother."),
+  cfg_scale: number(1, 5, { whole: false }).default(2).describe('How strongly the speech drives the mouth.'),
+  chunk_duration: number(fed.least, fed.most, { whole: false })
+    .optional()
+    .meta({
+      description: `Inference window in seconds; ${fed.usual} unless given. In a live session ${live.least} to ${live.most}, and ${live.usual} unless given.`,
+      // Pages to try things out on fill a field without a default with its example.
+      examples: [fed.usual],
+    }),
+  audio_sample_rate: number(8000, 192000, { whole: true })
+    .default(24000)
+    .describe("Rate of headerless PCM in Hz; a container's own rate wins."),
+  pose_style: vector(['pitch', 'yaw', 'roll'], 1)
+    .optional()
+    .describe('JSON [pitch, yaw, roll] in radians: a constant turn of the head, added to its own motion.'),
+  gaze_style: vector(['x', 'y'], 1).optional().describe('JSON [x, y]: a constant direction of the eyes.'),
+  size: choice(256, 512, 720)
+    .optional()
+    .meta({ description: "Side of the video in pixels; the model's own, 512, unless given.", examples: [512] }),
+  live: boolean()
+    .default(false)
+    .describe('The talk goes on by the clock, idle where there is no speech, as a Low-Latency HLS stream.'),
+  record: boolean().default(false).describe('With live: keep the whole talk, for replay and download after its end.'),
 });
 
 /** Fields of `POST …/chunked/interrupt`. */
@@ -81,8 +61,12 @@ export const interruptSchema = z.object({ session_id: sessionIdSchema });
 /** Fields of `POST …/chunked/feed` besides the audio. */
 export const feedSchema = z.object({
   session_id: sessionIdSchema,
-  is_final_chunk: boolean(false),
-  chunk_index: number(0, 2147483647, { whole: true }).optional(),
+  is_final_chunk: boolean().default(false).describe('Ends the talk after this chunk.'),
+  chunk_index: number(0, 2147483647, { whole: true })
+    .optional()
+    .describe(
+      'Makes a feed safe to repeat: an index accepted before is acknowledged and not played again; one that comes early waits up to 10 s for those before it.',
+    ),
 });
 
 /** Warnings about fields that a schema does not know: a mistyped name would otherwise go unnoticed. */

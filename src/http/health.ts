@@ -1,7 +1,9 @@
 import { Router } from 'express';
+import type { z } from 'zod';
 import type { EngineDescription, GpuMemory, GpuUse } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
 import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
+import type { aliveAnswer, healthAnswer } from './answers.js';
 import { only } from './only.js';
 
 /** What the service is, once its model is loaded and warmed up. */
@@ -22,7 +24,9 @@ export interface ServiceHealth {
 export function healthRoutes(health: () => ServiceHealth): Router {
   const router = Router();
   router.get('/live', (_request, response) => {
-    response.set('Cache-Control', 'no-store').json({ status: 'alive', uptime_seconds: process.uptime() });
+    response
+      .set('Cache-Control', 'no-store')
+      .json({ status: 'alive', uptime_seconds: process.uptime() } satisfies z.input<typeof aliveAnswer>);
   });
   router.get('/', (_request, response) => {
     const { engine, ready, registry, maxSessions, inferenceWorkers, gpus } = health();
@@ -43,7 +47,7 @@ export function healthRoutes(health: () => ServiceHealth): Router {
       }),
       sessions: { open: registry.busy, max: maxSessions, by_status: registry.countByState() },
       uptime_seconds: process.uptime(),
-    });
+    } satisfies z.input<typeof healthAnswer>);
   });
   router.all(['/', '/live'], only('GET, HEAD'));
   return router;

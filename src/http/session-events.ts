@@ -1,6 +1,8 @@
 import type { Request, Response } from 'express';
+import type { z } from 'zod';
 import type { Session } from '../session/session.js';
 import type { SessionEvent } from '../session/session-events.js';
+import type { eventData } from './answers.js';
 
 /** A comment so often tells proxies, and us, that the connection lives. */
 const HEARTBEAT_MILLISECONDS = 15_000;
@@ -51,6 +53,6 @@ export function sendEvents(session: Session, request: Request, response: Respons
   if (session.over) response.end();
 }
 
-function inSnakeCase({ type, at, frame, seconds, detail, droppedSeconds }: SessionEvent) {
+function inSnakeCase({ type, at, frame, seconds, detail, droppedSeconds }: SessionEvent): z.input<typeof eventData> {
   return { type, at, frame, seconds, detail, dropped_seconds: droppedSeconds };
 }

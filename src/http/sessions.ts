@@ -1,15 +1,23 @@
 import { type Request, Router, urlencoded } from 'express';
+import { z } from 'zod';
 import { AppError } from '../errors.js';
 import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
+import type { deleteAnswer, feedAnswer, initAnswer, interruptAnswer, statusAnswer } from './answers.js';
 import { untilGone } from './client-gone.js';
-import { feedSchema, initSchema, interruptSchema, parseForm, unknownFields } from './form.js';
+import {
+  feedSchema,
+  initSchema,
+  interruptSchema,
+  parseForm,
+  sessionIdSchema,
+  unknownFields,
+  WINDOW_SECONDS,
+} from './form.js';
 import { only } from './only.js';
 import { noteSession } from './request-record.js';
 import { sendEvents } from './session-events.js';
 import { receiveAudio, receiveImage, receiveNoFile } from './uploads.js';
 
-/** Seconds of the inference window in a live session. */
-const LIVE_WINDOW_SECONDS = { default: 0.32, least: 0.2, most: 2 };
 const CHUNKED = '/api/audio-driven/chunked';
 
 /** `init`, `feed`, `interrupt`, `status`, `events` and `delete` of chunked sessions; `docs/api.md` is their contract. */
@@ -57,7 +65,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
       chunk_duration: chunkDuration,
       audio_sample_rate: form.audio_sample_rate,
       ...(notes.length > 0 && { warnings: notes }),
-    });
+    } satisfies z.input<typeof initAnswer>);
   });
 
   router.post('/feed', receiveAudio, async (request, response) => {
@@ -84,7 +92,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
       frames_generated: session.framesGenerated,
       session_status: session.state,
       message: outcome === 'duplicate' ? 'Chunk was accepted before; not played again.' : 'Audio accepted.',
-    });
+    } satisfies z.input<typeof feedAnswer>);
   });
 
   // The form has no file, but clients that know only multipart send it as one.
@@ -99,7 +107,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
       dropped_seconds: droppedSeconds,
       session_status: session.state,
       message: droppedSeconds > 0 ? 'Interrupted.' : 'Nothing was waiting to be said.',
-    });
+    } satisfies z.input<typeof interruptAnswer>);
   });
 
   router.get('/events/:sessionId', (request, response) => sendEvents(registry().get(idOf(request)), request, response));
@@ -116,13 +124,15 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
       error: session.error,
       created_at: session.createdAt / 1000,
       uptime_seconds: (Date.now() - session.createdAt) / 1000,
-    });
+    } satisfies z.input<typeof statusAnswer>);
   });
 
   router.delete('/session/:sessionId', async (request, response) => {
     const id = idOf(request);
     await registry().delete(id);
-    response.json({ status: 'success', message: `Session ${id} and its stream are gone.` });
+    response.json({ status: 'success', message: `Session ${id} and its stream are gone.` } satisfies z.input<
+      typeof deleteAnswer
+    >);
   });
 
   router.all(['/init', '/feed', '/interrupt'], only('POST'));
@@ -139,8 +149,7 @@ function windowSeconds({
   live: boolean;
   chunk_duration?: number | undefined;
 }): number {
-  if (!live) return given ?? 1;
-  const { default: usual, least, most } = LIVE_WINDOW_SECONDS;
+  const { usual, least, most } = WINDOW_SECONDS[live ? 'live' : 'fed'];
   if (given !== undefined && (given < least || given > most)) {
     throw new AppError(
       'invalid_parameter',
@@ -157,4 +166,4 @@ export function idOf(request: Request): string {
   return id;
 }
 
-const sessionIdObject = feedSchema.pick({ session_id: true });
+const sessionIdObject = z.object({ session_id: sessionIdSchema });

@@ -4,11 +4,15 @@ import { AppError, type ErrorCode } from '../errors.js';
 
 const MEGABYTE = 1024 * 1024;
 
-/** The portrait of `init`: at most 20 MB. */
-export const receiveImage = receive('image', 20, 'image_too_large');
+/** The largest files that are taken. */
+export const IMAGE_MEGABYTES = 20;
+export const AUDIO_MEGABYTES = 10;
 
-/** A chunk of speech of `feed`: at most 10 MB. */
-export const receiveAudio = receive('audio_chunk', 10, 'audio_too_large');
+/** The portrait of `init`. */
+export const receiveImage = receive('image', IMAGE_MEGABYTES, 'image_too_large');
+
+/** A chunk of speech of `feed`. */
+export const receiveAudio = receive('audio_chunk', AUDIO_MEGABYTES, 'audio_too_large');
 
 /** A form that holds no file. */
 export const receiveNoFile: RequestHandler = (request, response, next) => {

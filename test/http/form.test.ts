@@ -6,8 +6,9 @@ it('gives the documented defaults', () => {
     seed: 42,
     nfe: 10,
     cfg_scale: 2,
-    chunk_duration: 1,
     audio_sample_rate: 24000,
+    live: false,
+    record: false,
   });
 });
 

@@ -90,6 +90,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     webDirectory: join(root, 'clients/web'),
     clientDirectory: join(root, 'clients/typescript/dist'),
     playerDirectory: join(root, 'node_modules/hls.js/dist'),
+    docsDirectory: join(root, 'node_modules/swagger-ui-dist'),
     corsOrigin: '*',
     logger,
     instruments,
