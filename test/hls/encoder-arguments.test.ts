@@ -33,6 +33,14 @@ describe('encoderArguments', () => {
     expect(video(256)).toContain('-vf scale=256:256:flags=area,setparams=range=tv:');
   });
 
+  it('tells FFmpeg where the sound begins, a frame late', () => {
+    const offset = (soundOffset: number) => {
+      const { options } = encoderArguments({ ...FORMAT, soundOffset }, SOCKETS).inputs[1];
+      return Number(options[options.indexOf('-itsoffset') + 1]);
+    };
+    expect([0, 960, -1920].map(offset)).toEqual([-0.04, -0.02, -0.08]);
+  });
+
   it('makes one segment one closed group of pictures', () => {
     const { options } = encoderArguments({ ...FORMAT, segmentFrames: 50 }, SOCKETS).outputs[0];
     expect(options.join(' ')).toContain('-g 50 -keyint_min 50 -sc_threshold 0 -bf 0');

@@ -1,5 +1,5 @@
 import { DurableEncoder, type DurableEncoderOptions } from '../../../src/hls/durable-encoder.js';
-import { Packager, type Part } from '../../../src/hls/packager.js';
+import { Packager } from '../../../src/hls/packager.js';
 import { decodeLuma, decodeSound } from './ffmpeg-tools.js';
 import { frameNumber, HEIGHT, testFrames, WIDTH } from './test-picture.js';
 
@@ -7,39 +7,49 @@ const FPS = 25;
 const SOUND_RATE = 48_000;
 export const SAMPLES_PER_FRAME = SOUND_RATE / FPS;
 
-/** What one FFmpeg process has brought into parts. */
-interface RunOfParts {
-  readonly firstFrame: number;
-  readonly packager: Packager;
-  readonly media: Uint8Array[];
-}
-
 /** A talk whose encoder may be killed: it settles whole parts, as a stream does, and decodes them afterwards. */
 export class DurableTalk {
   static readonly #open: DurableTalk[] = [];
   encoder!: DurableEncoder;
-  readonly runs: RunOfParts[] = [];
+  /** The frame that each FFmpeg began with. */
+  readonly firstFrames = [0];
   readonly errors: Error[] = [];
   readonly logged: unknown[][] = [];
-  #sound: Float32Array;
+  readonly #sound: Float32Array;
   #soundWritten = 0;
+  readonly #packager: Packager;
+  /** The first process's init segment, which fits the others too, and all parts. */
+  readonly #media: Uint8Array[] = [];
   /** Most frames that were kept at a time. */
   mostKept = 0;
 
   private constructor(sound: Float32Array) {
     this.#sound = sound;
+    this.#packager = new Packager({
+      ...{ width: WIDTH, height: HEIGHT, fps: FPS, soundRate: SOUND_RATE, segmentFrames: FPS, partFrames: 5 },
+      onInit: (bytes) => {
+        if (this.#media.length === 0) this.#media.push(bytes);
+      },
+      onPart: ({ bytes, firstFrame, frames }) => {
+        this.#media.push(bytes);
+        this.encoder.settle(firstFrame + frames);
+      },
+      onSegment: () => {},
+    });
   }
 
   static async open(sound: Float32Array, more: Partial<DurableEncoderOptions> = {}): Promise<DurableTalk> {
     const talk = new DurableTalk(sound);
-    talk.#begin(0);
     const log = (...line: unknown[]) => talk.logged.push(line);
     talk.encoder = await DurableEncoder.open({
       ...{ width: WIDTH, height: HEIGHT, picture: { width: WIDTH, height: HEIGHT } },
       ...{ fps: FPS, segmentFrames: FPS, soundRate: SOUND_RATE },
       logger: { error: log, warn: log } as DurableEncoderOptions['logger'],
-      onPacket: (packet) => talk.runs[talk.runs.length - 1].packager.push(packet),
-      onRestart: (firstFrame) => talk.#begin(firstFrame),
+      onPacket: (packet) => talk.#packager.push(packet),
+      onRestart: (firstFrame) => {
+        talk.firstFrames.push(firstFrame);
+        talk.#packager.restart(firstFrame);
+      },
       onError: (error) => talk.errors.push(error),
       ...more,
     });
@@ -50,20 +60,6 @@ export class DurableTalk {
   /** Closes what a test has left, so that one that fails leaves no process behind. */
   static async closeAll(): Promise<void> {
     await Promise.all(DurableTalk.#open.splice(0).map(({ encoder }) => encoder.close()));
-  }
-
-  #begin(firstFrame: number): void {
-    const media: Uint8Array[] = [];
-    const packager = new Packager({
-      ...{ width: WIDTH, height: HEIGHT, fps: FPS, soundRate: SOUND_RATE, segmentFrames: FPS, partFrames: 5 },
-      onInit: (bytes) => media.push(bytes),
-      onPart: (part: Part) => {
-        media.push(part.bytes);
-        this.encoder.settle(firstFrame + part.firstFrame + part.frames);
-      },
-      onSegment: () => {},
-    });
-    this.runs.push({ firstFrame, packager, media });
   }
 
   /** Writes the next frames with their sound, which runs so many frames ahead, and waits for FFmpeg to keep up. */
@@ -85,29 +81,17 @@ export class DurableTalk {
   /** Ends the talk: what is left becomes the last part. */
   async end(): Promise<void> {
     await this.encoder.end();
-    this.runs[this.runs.length - 1].packager.finish();
+    this.#packager.finish();
   }
 
   /** Numbers of all frames in parts, modulo 256, read from the decoded pictures in order. */
   frameNumbers(): number[] {
-    return this.#runsWithParts().flatMap(({ media }) =>
-      decodeLuma(Buffer.concat(media), WIDTH * HEIGHT).map((luma) => frameNumber(luma)),
-    );
+    return decodeLuma(Buffer.concat(this.#media), WIDTH * HEIGHT).map((luma) => frameNumber(luma));
   }
 
-  /** The decoded sound of all parts on the timeline, each process's from its first packet to the next one's. */
-  sound(frames: number): Int16Array {
-    const timeline = new Int16Array(frames * SAMPLES_PER_FRAME);
-    for (const { firstFrame, media } of this.#runsWithParts()) {
-      // The first packet that starts while the first frame is shown.
-      const at = Math.ceil((firstFrame * SAMPLES_PER_FRAME) / 1024) * 1024;
-      timeline.set(decodeSound(Buffer.concat(media)).subarray(0, timeline.length - at), at);
-    }
-    return timeline;
-  }
-
-  #runsWithParts(): RunOfParts[] {
-    return this.runs.filter(({ media }) => media.length > 1);
+  /** The sound of all parts, as one decoder hears it that goes on from process to process. */
+  sound(): Int16Array {
+    return decodeSound(Buffer.concat(this.#media));
   }
 }
 
