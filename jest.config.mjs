@@ -1,7 +1,7 @@
 export default {
   testEnvironment: '<rootDir>/test/support/outer-realm-environment.cjs',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/gpu/'],
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/gpu/', '<rootDir>/test/browser/'],
   transform: {
     '^.+\\.(ts|js|mjs)$': [
       '@swc/jest',
