@@ -51,6 +51,8 @@ const record = {
   utterances: 0,
   broken: 0,
   interruptions: 0,
+  /** Playlists that did not come within the time that a server may take. */
+  refused: 0,
   failures: [],
 };
 
@@ -137,7 +139,8 @@ async function listen(session, told) {
 
 async function read(session) {
   const onPlaylist = ({ at, playlist }) => record.edges.push([elapsed(), at - endsAt(playlist, FPS)]);
-  const how = { fps: FPS, width: SIDE, now: Date.now, signal, onPlaylist };
+  const onRefused = () => record.refused++;
+  const how = { fps: FPS, width: SIDE, now: Date.now, signal, onPlaylist, onRefused };
   await untilAborted(async () => {
     for await (const decoded of readSegments(session.playlistUrl, how)) {
       record.frames.add(decoded);

@@ -1,4 +1,5 @@
 // A live session's media playlist, as a player of Low-Latency HLS reads it (RFC 8216bis).
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
  * What a playlist lists.
@@ -42,16 +43,25 @@ export function endsAt({ segments, open }, fps) {
   return last.startsAt + (last.frames * 1000) / fps;
 }
 
+/** Between a playlist that was refused and the next attempt. */
+const RETRY_MILLISECONDS = 200;
+
 /**
- * Follows a live playlist by blocking reloads, part by part, until its end.
+ * Follows a live playlist by blocking reloads, part by part, until its end. Where the part does not come in time (503) it
+ * asks again, as players do; `onRefused` is told.
  * @returns of each answer `{at, playlist}`: when it was whole here, by `now`, and what `parseLivePlaylist` says
  */
-export async function* followPlaylist(url, { fps, now, signal }) {
+export async function* followPlaylist(url, { fps, now, signal, onRefused }) {
   let directives = '';
   for (;;) {
     const response = await fetch(url + directives, { signal });
     const text = await response.text();
     const at = now();
+    if (response.status === 503) {
+      onRefused?.(at);
+      await sleep(RETRY_MILLISECONDS, undefined, { signal });
+      continue;
+    }
     if (!response.ok) throw new Error(`${url}${directives} answered ${response.status}: ${text}`);
     const playlist = parseLivePlaylist(text, fps);
     yield { at, playlist };

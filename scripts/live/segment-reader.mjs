@@ -11,12 +11,13 @@ const TOGETHER = 4;
 
 /**
  * @param url of the media playlist
- * @param options `fps`, `width` of the pictures; `now`: milliseconds since the epoch; `signal`; `onPlaylist({at, playlist})`
+ * @param options `fps`, `width` of the pictures; `now`: milliseconds since the epoch; `signal`; `onPlaylist({at, playlist})`;
+ *   `onRefused`, told of a playlist that did not come in time
  * @returns of each few segments `{firstFrame, codes, firstSample, sound}`: codes of the pictures from `firstFrame` on, and
  *   samples at 48 kHz from `firstSample` of the timeline on
  * @throws Error where decode times have a gap or overlap, or segments are missing
  */
-export async function* readSegments(url, { fps, width, now, signal, onPlaylist }) {
+export async function* readSegments(url, { fps, width, now, signal, onPlaylist, onRefused }) {
   let init;
   let known = 0;
   let nextFrame = 0;
@@ -25,7 +26,7 @@ export async function* readSegments(url, { fps, width, now, signal, onPlaylist }
   let before;
   let waiting = [];
   const get = async (uri) => new Uint8Array(await (await fetched(new URL(uri, url), signal)).arrayBuffer());
-  for await (const answer of followPlaylist(url, { fps, now, signal })) {
+  for await (const answer of followPlaylist(url, { fps, now, signal, onRefused })) {
     onPlaylist?.(answer);
     const { segments, ended } = answer.playlist;
     for (const segment of segments.filter(({ number }) => number > known)) {

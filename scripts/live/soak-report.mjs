@@ -32,7 +32,7 @@ export function summarise(record) {
       sound: spread(clicks.measured.map(({ soundOffset }) => soundOffset)),
       picture: spread(clicks.measured.filter(own).map(({ pictureOffset }) => pictureOffset)),
     },
-    playlist: { edge: spread(edges.map(([, edge]) => edge)), drift: drift(edges) },
+    playlist: { edge: spread(edges.map(([, edge]) => edge)), drift: drift(edges), refused: record.refused },
     memory: Object.fromEntries(
       Object.entries(memory).map(([name, points]) => [name, growth(points, warmUpSeconds(minutes))]),
     ),
@@ -98,6 +98,7 @@ export function rows({ frames, clicks, playlist, memory, speech, failures }) {
       promise: `at most ${MOST_OFFSET}, within ${MOST_SPREAD} of each other`,
       kept: within(clicks.picture, MOST_OFFSET) && constant(clicks.picture),
     },
+    none('playlists that were not there in time (503)', playlist.refused),
     { name: 'the end of what is listed -> the clock, ms', value: inWords(playlist.edge) },
     {
       name: 'the same, last third less first third, ms',

@@ -49,6 +49,7 @@ function record() {
     utterances: 3,
     broken: 0,
     interruptions: 1,
+    refused: 0,
     failures: [] as string[],
   };
 }
@@ -84,6 +85,7 @@ describe('the report of a soak', () => {
     ['a leak in the service', ({ memory }) => tilt(memory.service, 0.002), /the service/],
     ['a leak in FFmpeg', ({ memory }) => tilt(memory.encoder, 0.002), /FFmpeg/],
     ['a memory that was never seen', ({ memory }) => memory.encoder.splice(0), /FFmpeg/],
+    ['a playlist that is refused', (soak) => soak.refused++, /not there in time/],
     ['a failure', ({ failures }) => failures.push('It fell over.'), /went wrong/],
   ])('tells of %s', (_what, spoil, row) => {
     const soak = record();
@@ -161,6 +163,14 @@ describe('the times of a run', () => {
       'drawnToSeen p95: not measured ms, not 2200',
     ]);
   });
+});
+
+it('says where Chromium comes from when it is missing', () => {
+  const script = resolve(__dirname, '../../scripts/bench-latency.mjs');
+  const env = { ...process.env, CHROMIUM: '/nowhere/chromium' };
+  const { status, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8', env });
+  expect(status).toBe(1);
+  expect(stderr).toContain('There is no Chromium at /nowhere/chromium. Debian: apt-get install chromium.');
 });
 
 describe.each([

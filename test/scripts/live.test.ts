@@ -215,6 +215,26 @@ describe('playlist', () => {
     expect({ open, ended }).toEqual({ open: undefined, ended: true });
   });
 
+  it('is asked for again where it does not come in time', async () => {
+    let answers = 0;
+    const server = createServer((_request, response) => {
+      response.statusCode = ++answers === 1 ? 503 : answers === 2 ? 200 : 404;
+      response.end(PLAYLIST);
+    }).listen(0, '127.0.0.1');
+    try {
+      await new Promise((resolve) => server.once('listening', resolve));
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/p.m3u8`;
+      const refused: number[] = [];
+      const playlists = followPlaylist(url, { fps: 25, now: () => 7, onRefused: (at: number) => refused.push(at) });
+      expect((await playlists.next()).value).toMatchObject({ at: 7, playlist: { ended: false } });
+      expect(refused).toEqual([7]);
+      await expect(playlists.next()).rejects.toThrow('answered 404');
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
   it('is followed part by part, and to its end', async () => {
     const asked: string[] = [];
     const server = createServer((request, response) => {
