@@ -14,10 +14,9 @@ const SAMPLE_RATE = 48_000;
 const MAX_SOUNDLESS_BYTES = 4 * 1024 * 1024;
 /** Once the end was written, the rest comes at once or not at all. */
 const END_LIMIT_MS = 10_000;
-/** FFmpeg has nothing left when it was silent for so long; it decodes a second of Opus in a few milliseconds. */
-const QUIET_MS = 100;
-/** The same before the first sound, for FFmpeg has to start. */
-const QUIET_AT_START_MS = 2000;
+/** Before the first sound FFmpeg has to start, which may take its time on a busy machine. */
+const QUIET_AT_START_MS = 10_000;
+const LOOK_MS = 20;
 /** The first bytes of every WebM (RFC 8794, 11.2.1): without them FFmpeg would go on looking for a beginning. */
 const MAGIC = Buffer.from('1a45dfa3', 'hex');
 
@@ -95,14 +94,17 @@ export class StreamDecoder {
     if (!this.#child.stdin.write(bytes)) await this.#drained();
   }
 
-  /** Resolves when all sound of what was written has been taken. */
-  async settle(): Promise<void> {
+  /**
+   * Resolves when all sound of what was written has been taken: as far as one can tell, for FFmpeg does not say. It decodes a
+   * second of Opus in a few milliseconds, so when it has been silent for so long it has nothing left, or no processor.
+   */
+  async settle(quietMilliseconds: number): Promise<void> {
     let since = Date.now();
     while (this.#open && this.#bytes > 0) {
       const quiet = Date.now() - Math.max(since, this.#lastSound);
       if (this.#taking || this.#child.stdin.writableLength > 0) since = Date.now();
-      else if (quiet >= (this.#anySound ? QUIET_MS : QUIET_AT_START_MS)) return;
-      await sleep(QUIET_MS / 5);
+      else if (quiet >= (this.#anySound ? quietMilliseconds : QUIET_AT_START_MS)) return;
+      await sleep(LOOK_MS);
     }
   }
 

@@ -43,6 +43,10 @@ export interface SpeechStreamOptions {
 const PIECE_SECONDS = 0.25;
 /** The session's clock takes speech out a few times a second; a look so often wastes nothing and is never late. */
 const LOOK_MS = 50;
+/** A recording's decoder that was silent for so long has given all: the end of an utterance is in no haste ... */
+const QUIET_BEHIND_UTTERANCE_MS = 300;
+/** ... but what is said after an interruption is lost until then. */
+const QUIET_BEHIND_DISCARDED_MS = 100;
 /** Senders go on when the session has come down to this part of the mark: one that just fits in would stop them again. */
 const LOW_WATER = 0.8;
 
@@ -169,12 +173,15 @@ export class SpeechStream {
   async #run(after: Promise<unknown> | undefined): Promise<void> {
     await after;
     for (let entry = await this.#held.first(); entry; entry = await this.#held.first()) {
-      if (entry.kind === 'finish' || entry.kind === 'end') return this.#end(entry.kind);
+      if (entry.kind === 'finish' || entry.kind === 'end') {
+        this.#held.remove(entry);
+        return this.#end(entry.kind);
+      }
       if (entry.kind === 'samples') await this.#speak(entry.samples, this.#session.audioSampleRate, entry);
       if (entry.kind === 'recording') await this.#decoder!.write(entry.bytes);
       if (entry.kind === 'end of utterance') await this.#endUtterance(entry);
       if (entry.kind === 'end of discarded') {
-        await this.#decoder!.settle();
+        await this.#decoder!.settle(QUIET_BEHIND_DISCARDED_MS);
         if (entry.epoch === this.#epoch) this.#discarding = false;
       }
       this.#held.remove(entry);
@@ -194,7 +201,7 @@ export class SpeechStream {
 
   async #endUtterance(entry: HeldEntry): Promise<void> {
     const epoch = this.#epoch;
-    await this.#decoder?.settle();
+    await this.#decoder?.settle(QUIET_BEHIND_UTTERANCE_MS);
     await this.#call(async () => {
       if (this.#stopped || epoch !== this.#epoch) return;
       // An interruption from here on finds it done.

@@ -95,12 +95,12 @@ describe('StreamDecoder', () => {
   it('gives sound while the recording goes on, all but what is not whole yet', async () => {
     const { decoder: stream, samples } = decoder();
     await stream.write(speech.subarray(0, speech.length >> 1));
-    await stream.settle();
+    await stream.settle(500);
     const half = samples() / 48000;
     expect(half).toBeGreaterThan(1.2);
     expect(half).toBeLessThan(1.8);
     await stream.write(speech.subarray(speech.length >> 1));
-    await stream.settle();
+    await stream.settle(500);
     // Nothing was held back for the end.
     const all = samples();
     await stream.end();
@@ -167,7 +167,7 @@ describe('StreamDecoder', () => {
     expect(samples()).toBe(0);
     // What comes after is ignored, and nothing hangs.
     await stream.write(speech);
-    await stream.settle();
+    await stream.settle(500);
   });
 
   it('gives up what goes on and on without sound', async () => {

@@ -94,6 +94,19 @@ it('holds back what is above the mark, says so, and loses nothing', async () => 
   expect(heard(session)).toEqual([...Array(5 * RATE).keys()].map((i) => i % 30_000));
 });
 
+it('holds nothing back any more while the talk comes to its end', async () => {
+  const { stream, session, told } = setUp({ highWaterSeconds: 1 });
+  session.finishing = new Promise(() => {});
+  stream.write(counting(2));
+  stream.finish();
+  await until(() => told.includes('paused'));
+  session.play(10);
+  await until(() => session.calls.length > 0);
+  session.play(10);
+  await until(() => told.includes('resumed'));
+  expect(session.calls).toEqual([{ call: 'finish', after: 2 * RATE }]);
+});
+
 it('waits where the session refuses for now, because others feed it too', async () => {
   const session = new FakeSession(RATE);
   session.maxQueuedSeconds = 1;
@@ -187,11 +200,15 @@ describe('a recording', () => {
     stream.write(recording.subarray(2000));
     stream.endUtterance();
     await until(() => told.length > 0);
-    expect(session.rates).toEqual(new Set([48_000]));
-    expect(session.samples / 48_000).toBeCloseTo(12, 1);
-    expect(session.calls).toEqual([{ call: 'endUtterance', after: session.samples }]);
     stream.finish();
     await until(() => told.includes('finished'));
+    expect(session.rates).toEqual(new Set([48_000]));
+    expect(session.samples / 48_000).toBeCloseTo(12, 1);
+    const [ended, finished] = session.calls;
+    expect(finished).toEqual({ call: 'finish', after: session.samples });
+    // When the decoder has given all is told by its silence, which is no proof on a busy machine.
+    expect(ended.call).toBe('endUtterance');
+    expect(ended.after).toBeGreaterThan(0);
   });
 
   it('is held back above the mark, and goes on behind an interruption', async () => {
