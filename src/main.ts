@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { readConfig } from './config.js';
 import { AppError } from './errors.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
-import { prepareHlsDirectory, sweepHlsDirectory } from './hls/segment-store.js';
+import { prepareHlsDirectory } from './hls/segment-store.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
 import { createHttpServer } from './http/server.js';
@@ -56,10 +56,6 @@ async function main(): Promise<void> {
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : config.port;
   logger.info({ port, host: config.host }, 'listening, loading the model');
-  // Only now: whoever holds the port may be a service whose talks are in that folder.
-  const swept = await sweepHlsDirectory(config.hlsDirectory);
-  if (swept.length > 0) logger.info({ sessions: swept }, 'removed what a crash left behind');
-
   const engine = await startEngine({
     packDirectory: join(config.modelsDirectory, config.modelPack),
     device: config.device,
@@ -79,6 +75,8 @@ async function main(): Promise<void> {
     logger,
     instruments,
   });
+  // Only now: whoever holds the port may be a service whose sessions are in that folder.
+  await registry.restore();
   service = {
     engine: engine.description,
     get ready() {

@@ -7,6 +7,9 @@ import { dirname, join, resolve } from 'node:path';
  */
 const MARKER = '.facecast-session';
 
+/** What a session has accepted, in its folder; the session writes it. */
+export const JOURNAL_NAME = 'journal';
+
 /** File name of an init segment: `init.mp4`, and `init-2.mp4` and so on for encoders that took over. */
 export function initName(number: number): string {
   return number === 1 ? 'init.mp4' : `init-${number}.mp4`;
@@ -152,20 +155,31 @@ async function makeFolder(path: string): Promise<void> {
   });
 }
 
-/**
- * Removes what talks of an earlier run have left, as a crash does. Only folders that hold the marker are touched, and none
- * of a service that still runs.
- * @returns names of the removed folders.
- */
-export async function sweepHlsDirectory(hlsDirectory: string): Promise<string[]> {
-  const removed: string[] = [];
-  for (const entry of await readdir(hlsDirectory, { withFileTypes: true })) {
-    const folder = join(hlsDirectory, entry.name);
-    if (!entry.isDirectory() || !(await isOurs(folder)) || (await isInUse(folder))) continue;
-    await rm(folder, { recursive: true, force: true });
-    removed.push(entry.name);
+/** A session's folder that an earlier service has left. */
+export interface LeftSession {
+  readonly id: string;
+  /** Since anything in it was written. */
+  readonly idleMilliseconds: number;
+  /** Whether it holds what is needed to go on. */
+  readonly journaled: boolean;
+}
+
+/** Only folders that hold the marker, and none of a service that still runs. */
+export async function leftSessions(hlsDirectory: string): Promise<LeftSession[]> {
+  const left: LeftSession[] = [];
+  for (const { name: id } of await readdir(hlsDirectory, { withFileTypes: true })) {
+    const folder = join(hlsDirectory, id);
+    if (!(await isOurs(folder)) || (await isInUse(folder))) continue;
+    const journal = await stat(join(folder, JOURNAL_NAME)).catch(() => undefined);
+    const written = Math.max((await stat(folder)).mtimeMs, journal?.mtimeMs ?? 0);
+    left.push({ id, idleMilliseconds: Date.now() - written, journaled: journal !== undefined });
   }
-  return removed;
+  return left;
+}
+
+/** Removes a folder that `leftSessions` has named. */
+export async function removeSession(hlsDirectory: string, id: string): Promise<void> {
+  await rm(join(hlsDirectory, id), { recursive: true, force: true });
 }
 
 /** Whether another process that still runs made the folder. */

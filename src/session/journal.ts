@@ -1,8 +1,7 @@
 import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-
-export const JOURNAL_NAME = 'journal';
+import { JOURNAL_NAME } from '../hls/segment-store.js';
 
 /** What a session was opened with, as far as it is needed to open it again. */
 export type JournalOpening = Readonly<Record<string, unknown>>;

@@ -1,69 +1,23 @@
-import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as newUuid } from 'uuid';
-import { AudioChunkBuffer } from '../audio/audio-chunk-buffer.js';
-import { type Avatar, type AvatarEngine, type AvatarOptions, MOST_REWOUND_FRAMES } from '../avatar/engine.js';
-import { decodePortrait } from '../avatar/portrait.js';
 import { AppError } from '../errors.js';
-import { HlsStream } from '../hls/hls-stream.js';
-import type { Logger } from '../log.js';
-import type { Instruments, SessionKind } from '../metrics/instruments.js';
-import { DurableAvatar } from './durable-avatar.js';
-import { FedTalk } from './fed-talk.js';
-import { LiveTalk } from './live-talk.js';
-import { MeasuredAvatar } from './measured-avatar.js';
-import { Session } from './session.js';
-import { SessionJournal, type SessionOpening } from './session-journal.js';
-import { SpeechInput } from './speech-input.js';
-import type { Talk } from './talk.js';
+import { leftSessions, removeSession } from '../hls/segment-store.js';
+import type { Session } from './session.js';
+import { type NewSession, type OpenedSession, type OpenerOptions, SessionOpener } from './session-opener.js';
 
-/** One IDR frame, and so one segment, every second. */
-const SEGMENT_SECONDS = 1;
-/** The portrait of a session, as it was uploaded, in the session's folder. */
-const PORTRAIT_NAME = 'portrait';
-/** Segments of a live stream that its playlist lists. */
-const LIVE_WINDOW_SEGMENTS = 7;
+export type { NewSession, OpenedSession } from './session-opener.js';
+
 const LINGER_SECONDS = 3;
 
-export interface RegistryOptions {
-  readonly engine: AvatarEngine;
-  readonly hlsDirectory: string;
+export interface RegistryOptions extends OpenerOptions {
   readonly maxSessions: number;
-  readonly maxQueuedSeconds: number;
   readonly idleMinutes: number;
-  /** Length of a part, whole frames. */
-  readonly partMilliseconds: number;
-  readonly logger: Logger;
-  readonly instruments?: Instruments | undefined;
-}
-
-export interface NewSession {
-  /** The caller's own id, checked by the HTTP layer; undefined for a fresh UUID. */
-  readonly id: string | undefined;
-  /** The portrait's file, as uploaded. */
-  readonly image: Buffer;
-  readonly avatar: AvatarOptions;
-  /** Frames come by the clock, and the stream is kept whole if `record`; undefined: they come by what is fed. */
-  readonly live: { readonly record: boolean } | undefined;
-  /** Inference window in seconds, 0.1..10; 0.2..2 where it is live. */
-  readonly chunkDuration: number;
-  /** Hz of headerless PCM. */
-  readonly audioSampleRate: number;
-  /** Larger side of the picture that viewers get, pixels, even; undefined for the model's own. */
-  readonly pictureSize: number | undefined;
-}
-
-export interface OpenedSession {
-  readonly session: Session;
-  /** What was assumed about the portrait, in words for the caller. */
-  readonly warnings: readonly string[];
 }
 
 /** All sessions of this process: looks them up, bounds their number, expires the idle, closes all. */
 export class SessionRegistry {
   readonly #options: RegistryOptions;
+  readonly #opener: SessionOpener;
   readonly #sessions = new Map<string, Session>();
   /** Ids of sessions that are being opened or closed: taken, but not to be found. */
   readonly #changing = new Set<string>();
@@ -73,6 +27,7 @@ export class SessionRegistry {
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#opener = new SessionOpener(options);
     const idleMilliseconds = options.idleMinutes * 60_000;
     this.#sweep = setInterval(
       () => this.#expire(idleMilliseconds),
@@ -149,82 +104,36 @@ export class SessionRegistry {
   }
 
   async #open(id: string, request: NewSession, signal: AbortSignal | undefined): Promise<OpenedSession> {
-    const { engine, hlsDirectory, partMilliseconds } = this.#options;
-    const { fps, width, height } = engine.description;
-    const { live } = request;
-    const logger = this.#options.logger.child({ session: id });
-    const undo: (() => unknown)[] = [];
-    try {
-      const directory = join(hlsDirectory, id);
-      let image: Buffer | undefined = request.image;
-      const avatar = await DurableAvatar.open({
-        engine,
-        portrait: async () => decodePortrait(image ?? (await readFile(join(directory, PORTRAIT_NAME)))),
-        avatar: request.avatar,
-        logger,
-      });
-      undo.push(() => avatar.close());
-      const kind: SessionKind = live ? 'live' : 'fed';
-      const { instruments } = this.#options;
-      let session: Session | undefined;
-      const stream = await HlsStream.open({
-        directory,
-        width,
-        height,
-        picture: scaled(width, height, request.pictureSize),
-        fps,
-        segmentFrames: fps * SEGMENT_SECONDS,
-        partFrames: Math.round((fps * partMilliseconds) / 1000),
-        live: live && { windowSegments: LIVE_WINDOW_SEGMENTS, record: live.record },
-        edition: randomBytes(4).toString('hex'),
-        ...{ logger, instruments },
-        onError: (error) => session?.fail(error),
-      });
-      undo.push(() => stream.close({ removeFiles: true }));
-      await writeFile(join(directory, PORTRAIT_NAME), request.image, { flush: true });
-      image = undefined;
-      const { audioSampleRate } = request;
-      const opening: SessionOpening = {
-        ...{ id, live, audioSampleRate, createdAt: Date.now(), pack: engine.description.pack },
-        ...{ chunkDuration: request.chunkDuration, pictureSize: request.pictureSize, avatar: request.avatar },
-      };
-      const journal = await SessionJournal.create(directory, opening);
-      undo.push(() => journal.close());
-      // All this took a while.
+    const opened = await this.#opener.open(id, request, () => {
       if (this.#draining) throw shuttingDown();
       signal?.throwIfAborted();
-      const talk = this.#talk(request, instruments ? new MeasuredAvatar(avatar, instruments, kind) : avatar, stream);
-      session = new Session({
-        ...{ id, avatar, stream, talk, journal, fps, audioSampleRate, logger, instruments },
-        ...{ live: live !== undefined, createdAt: opening.createdAt },
-      });
-      if (session.over) {
-        throw new AppError('not_ready', 'The inference worker of the new session died; try again shortly.', {
-          retryAfterSeconds: 2,
-        });
-      }
-      this.#sessions.set(id, session);
-      instruments?.sessionsOpened.inc({ kind });
-      session.events.subscribe(({ type }) => type === 'error' && instruments?.sessionsFailed.inc({ kind }));
-      logger.info({ sessions: this.#sessions.size }, 'session opened');
-      return { session, warnings: avatar.warnings };
-    } catch (error) {
-      for (const step of undo.reverse()) await step();
-      throw error;
-    }
+    });
+    this.#sessions.set(id, opened.session);
+    this.#options.logger.info({ session: id, sessions: this.#sessions.size }, 'session opened');
+    return opened;
   }
 
-  #talk({ live, chunkDuration }: NewSession, avatar: Avatar, stream: HlsStream): Talk {
-    const { maxQueuedSeconds } = this.#options;
-    const { contextFrames, batchFrames } = this.#options.engine.description;
-    const windows = { chunkDurationSeconds: chunkDuration, contextFrames };
-    if (!live) {
-      const input = new SpeechInput(windows);
-      return new FedTalk({ avatar, input, stream, framesAhead: batchFrames, maxQueuedSeconds });
+  /**
+   * Brings back the sessions that an earlier service has left in `hlsDirectory`, and removes what else it left there. A session
+   * that cannot come back stays in its folder and is told of in the log, until it would have expired.
+   */
+  async restore(): Promise<void> {
+    const { hlsDirectory, idleMinutes, logger } = this.#options;
+    const removed: string[] = [];
+    for (const { id, idleMilliseconds, journaled } of await leftSessions(hlsDirectory)) {
+      if (!journaled || idleMilliseconds > idleMinutes * 60_000) {
+        await removeSession(hlsDirectory, id);
+        removed.push(id);
+        continue;
+      }
+      try {
+        const session = await this.#opener.reopen(id);
+        if (session) this.#sessions.set(id, session);
+      } catch (err) {
+        logger.error({ err, session: id }, 'session could not be brought back');
+      }
     }
-    const liveWindows = new AudioChunkBuffer({ ...windows, liveFrames: MOST_REWOUND_FRAMES });
-    const { instruments } = this.#options;
-    return new LiveTalk({ avatar, windows: liveWindows, stream, maxQueuedSeconds, instruments });
+    if (removed.length > 0) logger.info({ sessions: removed }, 'removed what an earlier service has left');
   }
 
   /** Ends a session and removes its files. @throws AppError `session_not_found` */
@@ -252,7 +161,8 @@ export class SessionRegistry {
     const busy = sessions.filter((session) => !session.over);
     const timeout = new AbortController();
     const { signal } = timeout;
-    const finished = Promise.allSettled(busy.map((session) => session.finish()));
+    // A live talk has no end of its own: it goes on when the service is there again.
+    const finished = Promise.allSettled(busy.map((session) => (session.live ? session.quiet() : session.finish())));
     await Promise.race([
       // Viewers get a moment to fetch the ends of their talks.
       finished.then(() => sleep(busy.length > 0 ? LINGER_SECONDS * 1000 : 0, undefined, { signal })),
@@ -293,13 +203,6 @@ export class SessionRegistry {
       );
     }
   }
-}
-
-/** A frame's size, brought to `size` pixels at its larger side; both sides even. */
-function scaled(width: number, height: number, size = Math.max(width, height)): { width: number; height: number } {
-  const scale = size / Math.max(width, height);
-  const even = (side: number) => 2 * Math.round((side * scale) / 2);
-  return { width: even(width), height: even(height) };
 }
 
 /** The answer to everything new while the service drains. */

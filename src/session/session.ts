@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MODEL_SAMPLE_RATE } from '../audio/audio-chunk-buffer.js';
 import { decodeAudioChunk, type PcmAudio } from '../audio/decode.js';
 import type { Avatar } from '../avatar/engine.js';
@@ -18,10 +19,12 @@ export type SessionState = 'waiting_for_audio' | 'processing' | 'complete' | 'er
 
 /** How long a chunk that came early waits for the ones before it. */
 const GAP_SECONDS = 10;
+const QUIET_LOOK_MILLISECONDS = 50;
 
 export interface SessionParts {
   readonly id: string;
-  readonly avatar: Avatar;
+  /** Absent where the talk is over already. */
+  readonly avatar: Avatar | undefined;
   readonly stream: HlsStream;
   readonly talk: Talk;
   readonly journal: SessionJournal;
@@ -55,7 +58,7 @@ export class Session {
   readonly createdAt: number;
   readonly stream: HlsStream;
   readonly events: SessionEvents;
-  readonly #avatar: Avatar;
+  readonly #avatar: Avatar | undefined;
   readonly #talk: Talk;
   readonly #journal: SessionJournal;
   readonly #logger: Logger;
@@ -82,7 +85,7 @@ export class Session {
     this.#journal = parts.journal;
     this.#logger = parts.logger;
     this.#instruments = parts.instruments;
-    this.#avatar.onLost = (reason) => this.fail(reason);
+    if (this.#avatar) this.#avatar.onLost = (reason) => this.fail(reason);
     if (this.over) return;
     this.#talk.start({
       onSpeech: (speaking, frame) => {
@@ -228,6 +231,11 @@ export class Session {
     await this.#talk.settled();
   }
 
+  /** Waits until all that was accepted is in the stream. */
+  async quiet(): Promise<void> {
+    while (!this.over && this.#talk.speaking) await sleep(QUIET_LOOK_MILLISECONDS);
+  }
+
   /** Ends the session now and frees everything it holds. Idempotent. */
   async close({ removeFiles }: { removeFiles: boolean }): Promise<void> {
     if (this.#closed) return;
@@ -327,7 +335,7 @@ export class Session {
   /** Lets go of what makes frames: a talk that is over is only its stream. */
   async #freeMakers(): Promise<void> {
     this.#talk.stop();
-    await this.#avatar.close();
+    await this.#avatar?.close();
   }
 
   #refuseIfOver(): void {

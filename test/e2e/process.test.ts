@@ -1,16 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Api } from '../support/api.js';
 import { pcm, wav } from '../support/media.js';
+import { freePort, healthy, startProgram } from '../support/program.js';
 import { samplePortrait, sampleSpeech } from '../support/service.js';
 
-const root = resolve(__dirname, '../..');
 let hls: string;
 const started: ChildProcess[] = [];
 
@@ -23,28 +22,10 @@ afterEach(async () => {
   await rm(hls, { recursive: true, force: true });
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
-}
-
-/** The program as a user starts it. */
-function start(environment: Record<string, string>): { child: ChildProcess; output: () => string } {
-  const child = spawn(process.execPath, ['dist/main.js'], {
-    cwd: root,
-    env: { PATH: process.env.PATH, HOST: '127.0.0.1', HLS_DIR: hls, INFERENCE_WORKERS: '1', ...environment },
-  });
-  started.push(child);
-  let text = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream!.on('data', (piece) => {
-      text += piece;
-    });
-  }
-  return { child, output: () => text };
+function start(environment: Record<string, string>): ReturnType<typeof startProgram> {
+  const program = startProgram(hls, environment);
+  started.push(program.child);
+  return program;
 }
 
 async function refusal(environment: Record<string, string>): Promise<string> {
@@ -52,17 +33,6 @@ async function refusal(environment: Record<string, string>): Promise<string> {
   const [code] = await once(child, 'close');
   expect(code).toBe(1);
   return output();
-}
-
-async function healthy(url: string): Promise<void> {
-  for (;;) {
-    const ok = await fetch(`${url}/health`).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (ok) return;
-    await sleep(100);
-  }
 }
 
 describe('does not start', () => {
@@ -88,7 +58,7 @@ describe('does not start', () => {
   });
 });
 
-it('is not healthy before its model is warm, plays out what it accepted on SIGTERM, and sweeps what a crash leaves', async () => {
+it('is not healthy before its model is warm, plays out what it accepted on SIGTERM, and sweeps what has no session', async () => {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const api = new Api(url);
@@ -105,14 +75,15 @@ it('is not healthy before its model is warm, plays out what it accepted on SIGTE
     await sleep(20);
   expect((await api.get('/health')).status).toBe(503);
   await healthy(url);
-  const lost = await api.open(samplePortrait);
-  expect(existsSync(join(hls, lost))).toBe(true);
   crashing.child.kill('SIGKILL');
   await once(crashing.child, 'close');
+  // A session that was being opened when the service died.
+  await mkdir(join(hls, 'half-made'));
+  await writeFile(join(hls, 'half-made', '.facecast-session'), String(crashing.child.pid));
 
   const { child } = start({ PORT: String(port), DEVICE: 'cpu' });
   await healthy(url);
-  expect(existsSync(join(hls, lost))).toBe(false);
+  expect(existsSync(join(hls, 'half-made'))).toBe(false);
   expect(existsSync(join(hls, 'not-ours'))).toBe(true);
 
   const id = await api.open(samplePortrait);

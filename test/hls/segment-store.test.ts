@@ -2,11 +2,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  leftSessions,
   prepareHlsDirectory,
+  removeSession,
   SegmentStore,
   segmentName,
   segmentNumber,
-  sweepHlsDirectory,
 } from '../../src/hls/segment-store.js';
 
 let root: string;
@@ -89,23 +90,30 @@ describe('names of segments', () => {
   );
 });
 
-describe('sweepHlsDirectory', () => {
-  it('removes what talks have left, and nothing else', async () => {
-    const store = await SegmentStore.create(join(root, 'talk'));
+describe('leftSessions', () => {
+  it('finds what sessions have left, and nothing else', async () => {
+    const store = await SegmentStore.create(join(root, 'half-made'));
     await store.write('init.mp4', [Uint8Array.of(1)]);
+    await SegmentStore.create(join(root, 'whole'));
+    writeFileSync(join(root, 'whole', 'journal'), 'what was accepted');
     mkdirSync(join(root, 'photos'));
     writeFileSync(join(root, 'photos', 'init.mp4'), 'mine');
     writeFileSync(join(root, '.gitkeep'), '');
-    expect(await sweepHlsDirectory(root)).toEqual(['talk']);
-    expect(readdirSync(root).sort()).toEqual(['.gitkeep', 'photos']);
-    expect(readFileSync(join(root, 'photos', 'init.mp4'), 'utf8')).toBe('mine');
+    const left = (await leftSessions(root)).sort((a, b) => a.id.localeCompare(b.id));
+    expect(left).toMatchObject([
+      { id: 'half-made', journaled: false },
+      { id: 'whole', journaled: true },
+    ]);
+    for (const { idleMilliseconds } of left) expect(Math.abs(idleMilliseconds)).toBeLessThan(60_000);
+    await removeSession(root, 'half-made');
+    expect(readdirSync(root).sort()).toEqual(['.gitkeep', 'photos', 'whole']);
   });
 
   it('leaves alone what another service that still runs has made', async () => {
     const folder = join(root, 'running', 'talk');
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, '.facecast-session'), '1');
-    expect(await sweepHlsDirectory(join(root, 'running'))).toEqual([]);
+    expect(await leftSessions(join(root, 'running'))).toEqual([]);
     expect(existsSync(folder)).toBe(true);
   });
 });

@@ -1,7 +1,8 @@
 import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { JOURNAL_NAME, Journal } from '../../src/session/journal.js';
+import { JOURNAL_NAME } from '../../src/hls/segment-store.js';
+import { Journal } from '../../src/session/journal.js';
 
 let directory: string;
 let path: string;
