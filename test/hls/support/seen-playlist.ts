@@ -26,6 +26,7 @@ export interface SeenPlaylist {
   readonly version: number;
   readonly targetDurations: readonly string[];
   readonly mediaSequence: number;
+  readonly discontinuitySequence: number;
   readonly serverControls: readonly Readonly<Record<string, string>>[];
   readonly partTarget: number | undefined;
   readonly skipped: number;
@@ -59,7 +60,8 @@ export function readPlaylist(text: string): SeenPlaylist {
   });
   let building = fresh();
   let map: string | undefined;
-  let discontinuitySequence = Number(values('EXT-X-DISCONTINUITY-SEQUENCE')[0] ?? 0);
+  const firstDiscontinuitySequence = Number(values('EXT-X-DISCONTINUITY-SEQUENCE')[0] ?? 0);
+  let discontinuitySequence = firstDiscontinuitySequence;
   const close = (uri: string | undefined): SeenSegment => {
     const { touched: _, ...rest } = building;
     building = fresh();
@@ -85,6 +87,7 @@ export function readPlaylist(text: string): SeenPlaylist {
     version: Number(values('EXT-X-VERSION')[0]),
     targetDurations: values('EXT-X-TARGETDURATION'),
     mediaSequence,
+    discontinuitySequence: firstDiscontinuitySequence,
     serverControls: values('EXT-X-SERVER-CONTROL').map(attributes),
     partTarget: partInf === undefined ? undefined : Number(attributes(partInf)['PART-TARGET']),
     skipped,
