@@ -1,23 +1,31 @@
 import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { Api } from '../support/api.js';
 import { pcm, sound } from '../support/media.js';
 import { samplePortrait, sampleSpeech, startService, type TestService } from '../support/service.js';
+import { makeTinyPack } from '../support/tiny-pack.js';
 
 // The whole service, with a live session that is spoken to by WebSocket.
 
 const RATE = 24_000;
 let service: TestService;
+let pack: string;
 let api: Api;
 let speech: Buffer;
 
 beforeAll(async () => {
   speech = await pcm(sampleSpeech, RATE, 4);
-  service = await startService();
+  // What it looks like is not looked at.
+  pack = await makeTinyPack();
+  service = await startService({ packDirectory: pack });
   api = new Api(service.url);
 });
-afterAll(() => service.close());
+afterAll(async () => {
+  await service.close();
+  await rm(pack, { recursive: true });
+});
 
 class Speaker {
   readonly told: Record<string, unknown>[] = [];
@@ -40,10 +48,16 @@ class Speaker {
     this.socket.send(JSON.stringify({ type }));
   }
 
-  async until(type: string): Promise<Record<string, unknown>> {
+  until(type: string): Promise<Record<string, unknown>> {
+    return this.find((message) => message.type === type);
+  }
+
+  /** The first message that fits. @throws Error when the socket is closed without one */
+  async find(fits: (message: Record<string, unknown>) => boolean): Promise<Record<string, unknown>> {
     for (;;) {
-      const found = this.told.find((message) => message.type === type);
+      const found = this.told.find(fits);
       if (found) return found;
+      if (this.socket.readyState === WebSocket.CLOSED) throw new Error(`closed: ${JSON.stringify(this.told)}`);
       await sleep(10);
     }
   }
@@ -83,7 +97,7 @@ it('an interruption by word empties the queue, and the talk goes on', async () =
   const speaker = await Speaker.connect(id);
   // 16 s: more than is taken in at once.
   for (let i = 0; i < 4; i++) speaker.socket.send(speech);
-  while (!speaker.told.some(({ paused }) => paused === true)) await sleep(10);
+  await speaker.find(({ paused }) => paused === true);
   speaker.say('interrupt');
   const { dropped_seconds: dropped } = await speaker.until('interrupted');
   expect(dropped).toBeGreaterThan(13);

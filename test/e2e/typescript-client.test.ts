@@ -1,24 +1,31 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { WebSocket } from 'ws';
 import { FacecastClient, type SessionEvent, type SpeechStatus } from '../../clients/typescript/facecast-client.js';
 import { durations, pcm } from '../support/media.js';
 import { samplePortrait, sampleSpeech, startService, type TestService } from '../support/service.js';
+import { makeTinyPack } from '../support/tiny-pack.js';
 
 // The TypeScript client against the whole service, in a live session.
 
 const RATE = 24_000;
 let service: TestService;
+let pack: string;
 let client: FacecastClient;
 let portrait: Buffer;
 
 beforeAll(async () => {
   portrait = await readFile(samplePortrait);
-  service = await startService();
+  // What it looks like is not looked at.
+  pack = await makeTinyPack();
+  service = await startService({ packDirectory: pack });
   client = new FacecastClient(service.url, { WebSocket });
 });
-afterAll(() => service.close());
+afterAll(async () => {
+  await service.close();
+  await rm(pack, { recursive: true });
+});
 
 it('speaks, is interrupted, speaks again, finishes and keeps the talk', async () => {
   const speech = await pcm(sampleSpeech, RATE, 6);
@@ -35,7 +42,11 @@ it('speaks, is interrupted, speaks again, finishes and keeps the talk', async ()
 
   // 30 s, faster than they play: more than the service takes at once.
   const sending = Promise.all([1, 2, 3, 4, 5].map(() => socket.send(speech)));
-  while (!states.some(({ paused }) => paused)) await new Promise((resolve) => setTimeout(resolve, 10));
+  const full = (async () => {
+    while (!states.some(({ paused }) => paused)) await new Promise((resolve) => setTimeout(resolve, 10));
+  })();
+  // A socket that closes rejects.
+  await Promise.race([full, socket.closed]);
   expect((await socket.status()).queuedSeconds).toBeGreaterThan(9);
   const { droppedSeconds } = await socket.interrupt();
   expect(droppedSeconds).toBeGreaterThan(5);
