@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { ConformanceChecker, RULES } from './support/conformance.js';
+import { ConformanceChecker } from './support/conformance.js';
+import { RULES } from './support/conformance-rules.js';
 import { EncodedStream } from './support/encoded-stream.js';
 
 /** How a stream is spoilt: its playlists (`step` counts them), and its media. */

@@ -1,46 +1,9 @@
 import { createHash } from 'node:crypto';
 import { parse, type types } from 'hls-parser';
 import { Parser } from 'm3u8-parser';
+import { RULES } from './conformance-rules.js';
 import { type Fragments, nalTypes, readFragments } from './fragments.js';
 import { readPlaylist, type SeenPart, type SeenPlaylist, type SeenSegment } from './seen-playlist.js';
-
-/**
- * What a Low-Latency HLS stream has to keep, by the numbers of the project's list. From RFC 8216bis unless it says
- * (A: Apple's authoring specification, H: hls.js, P: practice).
- */
-export const RULES: Readonly<Record<number, string>> = {
-  0: 'hls-parser and m3u8-parser read the playlist, and read the same from it (P)',
-  1: '#EXTM3U "MUST be the first line of every Media Playlist"; UTF-8 without a byte order mark',
-  2: 'EXT-X-VERSION is 9 or more where EXT-X-SKIP is used',
-  3: 'one whole EXT-X-TARGETDURATION; EXTINF "when rounded to the nearest integer, MUST be less than or equal" to it',
-  4: 'the target duration "MUST NOT change"',
-  5: 'EXT-X-MEDIA-SEQUENCE "MUST appear before the first Media Segment", goes up by 1 for each that is removed, and "MUST NOT decrease or wrap"',
-  6: 'EXT-X-MEDIA-SEQUENCE starts at 1, not 0 (H)',
-  7: 'no playlist before one whole segment exists (H)',
-  8: 'EXT-X-PART-INF with PART-TARGET wherever there is an EXT-X-PART',
-  9: 'one EXT-X-SERVER-CONTROL with CAN-BLOCK-RELOAD=YES',
-  10: 'PART-HOLD-BACK "SHOULD be at least three times the Part Target Duration"',
-  11: 'HOLD-BACK "MUST be at least three times the Target Duration"',
-  12: 'CAN-SKIP-UNTIL "MUST be at least six times the Target Duration"',
-  13: '"The duration of a Partial Segment MUST be less than or equal to the Part Target Duration"',
-  14: 'and "at least 85% of the Part Target Duration", except for the last of its segment',
-  15: 'INDEPENDENT=YES exactly on parts with an IDR picture',
-  16: 'the first part of a segment is independent',
-  17: 'the parts of a segment last as long as its EXTINF, to a millisecond',
-  18: 'the parts of a segment hold its samples',
-  19: 'EXT-X-MAP before the first segment: ftyp and a moov with an mvex',
-  20: 'EXT-X-PROGRAM-DATE-TIME on every segment, advancing by EXTINF',
-  21: 'PROGRAM-DATE-TIME, MAP and DISCONTINUITY "MUST appear before the first EXT-X-PART tag of that Parent Segment"',
-  22: 'one EXT-X-PRELOAD-HINT of TYPE=PART while live; its URI is that of the part which comes',
-  23: '"EXT-X-PART tags SHOULD be removed from the Playlist after they are greater than three Target Durations from the end"',
-  24: '"Clients MUST be able to download the Partial Segment for at least three Target Durations after the EXT-X-PART tag is removed"',
-  26: 'the same URI always gives the same bytes',
-  27: '"the Discontinuity Sequence Numbers of the segments still in the Media Playlist remain unchanged"',
-  37: 'a delta update has one EXT-X-SKIP, and merged with the playlist before it is the full one',
-  47: 'decode times go on without a gap in each track, and sound begins within one of its frames of the picture',
-  48: 'every segment begins with an IDR picture',
-  49: 'EXT-X-ENDLIST once, and no EXT-X-PRELOAD-HINT beside it',
-};
 
 const MILLISECOND = 0.001_001;
 const SOUND_FRAME_SECONDS = 1024 / 48_000;
