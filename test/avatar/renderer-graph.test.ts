@@ -377,8 +377,9 @@ describe('renderer graph on painted pictures', () => {
       return { top: rows[0], height: rows.length };
     };
     const [still, rolled] = [lip(rest), lip(tucked)];
-    expect(rolled.height).toBeLessThan(0.62 * still.height);
-    expect(rolled.height).toBeGreaterThan(0.2 * still.height);
+    // Squeezing alone leaves a third of it.
+    expect(rolled.height).toBeLessThan(0.3 * still.height);
+    expect(rolled.height).toBeGreaterThan(0.1 * still.height);
     // Right above it 2 mm of teeth: pale, no dark between.
     for (let y = rolled.top - Math.round((2 / 92) * unitOf(source)); y < rolled.top - 2; y++) {
       const [r, g, b] = colours.subarray((y * 512 + 256) * 3, (y * 512 + 256) * 3 + 3);
@@ -569,9 +570,9 @@ describeWithData('renderer graph on an open mouth', () => {
     let [crumbs, enamel] = [0, 0];
     for (let row = Math.round(y - 0.06 * u); row < y + 0.08 * u; row++) {
       for (let column = Math.round(x - 0.15 * u); column < x + 0.15 * u; column++) {
-        const [here, above, below] = [row, row - 4, row + 4].map((r) => open[r * 512 + column]);
+        const [here, left, right] = [0, -4, 4].map((dx) => open[row * 512 + column + dx]);
         if (here > 140) enamel++;
-        if (Math.min(above, below) > 140 && here < 95) crumbs++;
+        if (Math.min(left, right) > 130 && here < 0.75 * Math.min(left, right)) crumbs++;
       }
     }
     expect(enamel).toBeGreaterThan(150);
