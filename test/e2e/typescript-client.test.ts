@@ -40,8 +40,8 @@ it('speaks, is interrupted, speaks again, finishes and keeps the talk', async ()
   const states: SpeechStatus[] = [];
   const socket = await session.openSpeech({ onStatus: (status) => states.push(status) });
 
-  // 30 s, faster than they play: more than the service takes at once.
-  const sending = Promise.all([1, 2, 3, 4, 5].map(() => socket.send(speech)));
+  // A minute, faster than it plays: more than the service takes at once.
+  const sending = Promise.all(Array.from({ length: 10 }, () => socket.send(speech)));
   const full = (async () => {
     while (!states.some(({ paused }) => paused)) await new Promise((resolve) => setTimeout(resolve, 10));
   })();
