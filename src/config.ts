@@ -28,6 +28,29 @@ const wholeFrames = (min: number, max: number) => {
 
 const text = z.string().min(1, 'must not be empty');
 
+/** Short keys can be guessed; commas are between them, and HTTP headers take visible ASCII only. */
+const apiKeys = z
+  .string()
+  .transform((list) => list.split(',').map((key) => key.trim()))
+  .refine(
+    (keys) => keys.every((key) => /^[!-~]{16,256}$/.test(key)),
+    'must be keys of 16 to 256 visible ASCII characters, separated by commas',
+  );
+
+/** What a browser calls an origin (Fetch Standard, 3.1): no path, no slash at the end. */
+const origins = z.string().refine(
+  (list) =>
+    list === '*' ||
+    list
+      .split(',')
+      .map((origin) => origin.trim())
+      .every((origin) => URL.canParse(origin) && new URL(origin).origin === origin),
+  'must be * or origins such as https://example.org, separated by commas',
+);
+
+/** Variables whose values are told to nobody. */
+const SECRETS: readonly string[] = ['API_KEYS', 'HLS_SIGNING_KEY'];
+
 /** Every environment variable the service reads; the README's table says what each is for. */
 const environmentSchema = z.object({
   PORT: integer(0, 65535).default(9999),
@@ -41,11 +64,19 @@ const environmentSchema = z.object({
   DEVICE: z.enum(['auto', 'cpu', 'cuda', 'tensorrt'], 'must be auto, cpu, cuda or tensorrt').default('auto'),
   INFERENCE_WORKERS: integer(1, 64).optional(),
   BATCH_FRAMES: integer(1, 64).optional(),
-  MAX_SESSIONS: integer(1, 10000).default(16),
+  MAX_SESSIONS: integer(1, 10000).optional(),
   MAX_QUEUED_SECONDS: integer(10, 3600).default(300),
   SESSION_IDLE_MINUTES: decimal(0.01, 10080).default(50),
   DRAIN_SECONDS: integer(0, 3600).default(30),
-  CORS_ORIGIN: text.default('*'),
+  CORS_ORIGIN: origins.default('*'),
+  API_KEYS: apiKeys.default([]),
+  HLS_SIGNING_KEY: z.string().min(32, 'must have at least 32 characters').optional(),
+  HLS_URL_MINUTES: decimal(0.01, 525600).default(1440),
+  RATE_LIMIT_INIT: integer(0, 1000000).default(60),
+  RATE_LIMIT_REQUESTS: integer(0, 10000000).default(60000),
+  TRUST_PROXY: integer(0, 10).default(0),
+  MAX_CONNECTIONS: integer(10, 1000000).default(10000),
+  MAX_UPLOAD_MB: integer(32, 65536).default(320),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -80,13 +111,29 @@ export interface Config {
   readonly inferenceWorkers: number;
   /** Frames drawn in one run of the renderer, at most; undefined: what suits the device. */
   readonly batchFrames: number | undefined;
-  readonly maxSessions: number;
+  /** Sessions that may be under way; undefined: as many as the machine keeps in real time. */
+  readonly maxSessions: number | undefined;
   /** Seconds of accepted speech that may wait in one session. */
   readonly maxQueuedSeconds: number;
   readonly sessionIdleMinutes: number;
   /** Seconds that accepted work may take to finish after SIGTERM. */
   readonly drainSeconds: number;
+  /** `*`, or origins separated by commas. */
   readonly corsOrigin: string;
+  /** Keys that open the API; none: it is open. */
+  readonly apiKeys: readonly string[];
+  /** Key that addresses of streams are signed with; undefined: they are not. */
+  readonly hlsSigningKey: string | undefined;
+  /** How long a signed address is good for. */
+  readonly hlsUrlMinutes: number;
+  /** Requests a minute from one key and address; 0: no limit. */
+  readonly initsPerMinute: number;
+  readonly requestsPerMinute: number;
+  /** Reverse proxies between the clients and the service, whose word on a client's address is taken. */
+  readonly trustedProxies: number;
+  readonly maxConnections: number;
+  /** Memory that uploads may take together. */
+  readonly maxUploadMegabytes: number;
   readonly logLevel: string;
 }
 
@@ -101,7 +148,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   if (!parsed.success) {
     const lines = parsed.error.issues.map(({ path, message }) => {
       const name = String(path[0]);
-      return `  ${name}=${given[name] ?? ''} ${message}`;
+      const value = SECRETS.includes(name) ? '…' : (given[name] ?? '');
+      return `  ${name}=${value} ${message}`;
     });
     throw new Error(`These environment variables do not fit:\n${lines.join('\n')}`);
   }
@@ -122,6 +170,14 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     sessionIdleMinutes: values.SESSION_IDLE_MINUTES,
     drainSeconds: values.DRAIN_SECONDS,
     corsOrigin: values.CORS_ORIGIN,
+    apiKeys: values.API_KEYS,
+    hlsSigningKey: values.HLS_SIGNING_KEY,
+    hlsUrlMinutes: values.HLS_URL_MINUTES,
+    initsPerMinute: values.RATE_LIMIT_INIT,
+    requestsPerMinute: values.RATE_LIMIT_REQUESTS,
+    trustedProxies: values.TRUST_PROXY,
+    maxConnections: values.MAX_CONNECTIONS,
+    maxUploadMegabytes: values.MAX_UPLOAD_MB,
     logLevel: values.LOG_LEVEL,
   });
 }

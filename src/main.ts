@@ -1,8 +1,11 @@
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from './config.js';
 import { AppError } from './errors.js';
+import { measureEncoderCost } from './hls/encoder-cost.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
+import { STREAM_SOUND_RATE } from './hls/hls-stream.js';
 import { prepareHlsDirectory } from './hls/segment-store.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
@@ -10,8 +13,10 @@ import { createHttpServer } from './http/server.js';
 import { attachSpeechSocket } from './http/speech-socket.js';
 import { readTlsIdentity } from './http/tls-identity.js';
 import { startEngine } from './inference/start-engine.js';
-import { createLogger } from './log.js';
+import type { WorkerEngine } from './inference/worker-engine.js';
+import { createLogger, type Logger } from './log.js';
 import { Instruments } from './metrics/instruments.js';
+import { capacityOf } from './session/capacity.js';
 import { SessionRegistry } from './session/session-registry.js';
 
 // The composition root: settings -> checks -> listen -> engine -> ready; SIGTERM takes it down in reverse.
@@ -65,10 +70,12 @@ async function main(): Promise<void> {
     logger,
     instruments,
   });
+  const capacity = await measureCapacity(engine, logger);
+  const maxSessions = config.maxSessions ?? capacity;
   const registry = new SessionRegistry({
     engine,
     hlsDirectory: config.hlsDirectory,
-    maxSessions: config.maxSessions,
+    maxSessions,
     maxQueuedSeconds: config.maxQueuedSeconds,
     idleMinutes: config.sessionIdleMinutes,
     partMilliseconds: config.partMilliseconds,
@@ -83,7 +90,7 @@ async function main(): Promise<void> {
       return engine.ready;
     },
     registry,
-    maxSessions: config.maxSessions,
+    maxSessions,
     inferenceWorkers: engine.workers,
     get gpus() {
       return engine.gpus;
@@ -115,6 +122,18 @@ async function main(): Promise<void> {
       });
     });
   }
+}
+
+/** Sessions that this machine keeps in real time. */
+async function measureCapacity(engine: WorkerEngine, logger: Logger): Promise<number> {
+  const { width, height, fps, device } = engine.description;
+  const format = { width, height, fps, picture: { width, height }, segmentFrames: fps, soundRate: STREAM_SOUND_RATE };
+  const model = await engine.measureCost();
+  const cost = { model, encoder: await measureEncoderCost(format, logger) };
+  const machine = { cores: availableParallelism(), workers: engine.workers, workersOnCpu: device === 'cpu' };
+  const capacity = capacityOf(machine, cost);
+  logger.info({ capacity, ...machine, ...cost }, 'timed the model and the encoder');
+  return capacity;
 }
 
 main().catch((error) => {

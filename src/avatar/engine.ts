@@ -114,5 +114,10 @@ export interface AvatarEngine {
   readonly ready: boolean;
   /** @throws AppError `face_not_found` when `crop` is asked for and there is none. */
   open(portrait: RgbImage, options: AvatarOptions): Promise<Avatar>;
+  /**
+   * Times the model: seconds that a second of video takes, of a core on a CPU, of the device on a GPU. Before any session is
+   * opened, for on a CPU all that the process does meanwhile is counted.
+   */
+  measureCost(): Promise<number>;
   close(): Promise<void>;
 }

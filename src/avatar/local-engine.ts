@@ -28,6 +28,11 @@ const OPENING_LEAD_MILLISECONDS = 1000;
 /** A session that asked for nothing for so long is not speaking: nobody waits for its next frame. */
 const SPEAKING_MILLISECONDS = 200;
 
+/** Frames of a window in a live session. */
+const LIVE_WINDOW_FRAMES = 8;
+/** How long the model is timed at its start. */
+const TIMING_SECONDS = 0.5;
+
 export interface LocalEngineOptions {
   readonly device: Device;
   /** Frames drawn in one run, at most, where the pack's renderer takes several. */
@@ -189,40 +194,80 @@ export class LocalEngine implements AvatarEngine {
     return { reference: motion_ref!.data as Float32Array, tensors };
   }
 
+  async measureCost(): Promise<number> {
+    const { device, fps, batchFrames } = this.description;
+    const trial = await this.#trial();
+    const windows = this.#motion.sizes[this.#motion.sizes.length - 1]!;
+    const hop = LIVE_WINDOW_FRAMES - Math.round(0.2 * LIVE_WINDOW_FRAMES);
+    const seconds = device === 'cpu' ? cpuSeconds : wallSeconds;
+    // The best of a few tries: what others do on the machine only makes it slower.
+    let best = Number.POSITIVE_INFINITY;
+    const begun = wallSeconds();
+    while (wallSeconds() - begun < TIMING_SECONDS) {
+      const start = seconds();
+      // Short windows, as a live session has them: those cost most.
+      await trial.generate(LIVE_WINDOW_FRAMES, windows);
+      const generated = seconds();
+      await trial.draw(batchFrames);
+      const drawn = seconds();
+      best = Math.min(best, fps * ((generated - start) / (hop * windows) + (drawn - generated) / batchFrames));
+    }
+    await trial.end();
+    return best;
+  }
+
   /**
    * Silence on a grey picture, through every graph and, on a GPU, in runs of every size that will be asked for, the largest
    * first: kernels are chosen and memory is taken for each, which may take seconds.
    */
   async #warmUp(): Promise<void> {
-    const { size } = this.#pack.facts.source;
     const { contextFrames, device, fps } = this.description;
-    const grey = { width: size, height: size, data: new Uint8Array(size * size * 3).fill(128) };
-    const silence = (lengths: Pick<MotionWindow, 'contextFrames' | 'frames'>): MotionWindow => ({
-      ...lengths,
-      startFrame: 0,
-      // Nothing of it becomes final, so the same window may come again.
-      overlapFrames: lengths.frames,
-      waveform: new Float32Array(((lengths.contextFrames + lengths.frames) * 16000) / fps),
-    });
-    const window = silence({ contextFrames, frames: fps });
-    const avatar = await this.#open(grey, { crop: false, seed: 0, nfe: 5, cfgScale: 2 });
-    for (const count of warmUpSizes(this.#motion.sizes, device)) {
-      await this.#motion.run(Array.from({ length: count }, () => avatar.task(window)));
-    }
+    const trial = await this.#trial();
+    for (const count of warmUpSizes(this.#motion.sizes, device)) await trial.generate(fps, count);
     for (const lengths of device === 'cpu' ? [] : commonLengths(contextFrames, fps)) {
-      await this.#audioEncoder.encode(silence(lengths));
+      await this.#audioEncoder.encode(silence(lengths, fps));
     }
-    const tokens = new Float32Array(this.#pack.facts.motion.tokens);
-    for (const count of warmUpSizes(this.#drawing.sizes, device)) {
-      const poses = Array.from({ length: count }, () => ({
-        tokens,
-        // Each frame of a session of its own: the most that such a run can hold.
-        identity: this.#renderer.mixes ? { ...avatar.identity } : avatar.identity,
-      }));
-      await this.#renderer.draw(poses);
-    }
-    await avatar.close();
+    for (const count of warmUpSizes(this.#drawing.sizes, device)) await trial.draw(count);
+    await trial.end();
   }
+
+  /** A grey picture to try things with. */
+  async #trial() {
+    const { size } = this.#pack.facts.source;
+    const { contextFrames, fps } = this.description;
+    const grey = { width: size, height: size, data: new Uint8Array(size * size * 3).fill(128) };
+    const avatar = await this.#open(grey, { crop: false, seed: 0, nfe: 10, cfgScale: 2 });
+    const tokens = new Float32Array(this.#pack.facts.motion.tokens);
+    // Each frame of a session of its own: the most that such a run can hold.
+    const identity = () => (this.#renderer.mixes ? { ...avatar.identity } : avatar.identity);
+    return {
+      generate: (frames: number, count: number) => {
+        const task = avatar.task(silence({ contextFrames, frames }, fps));
+        return this.#motion.run(Array.from({ length: count }, () => task));
+      },
+      draw: (count: number) => {
+        return this.#renderer.draw(Array.from({ length: count }, () => ({ tokens, identity: identity() })));
+      },
+      end: () => avatar.close(),
+    };
+  }
+}
+
+/** A window of silence of which nothing becomes final, so that the same may come again. */
+function silence(lengths: Pick<MotionWindow, 'contextFrames' | 'frames'>, fps: number): MotionWindow {
+  const { contextFrames, frames } = lengths;
+  const waveform = new Float32Array(((contextFrames + frames) * 16000) / fps);
+  return { contextFrames, frames, startFrame: 0, overlapFrames: frames, waveform };
+}
+
+function wallSeconds(): number {
+  return performance.now() / 1000;
+}
+
+/** Of all threads of this process: the graphs do not run in the one that asks. */
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
 }
 
 /** Numbers of items in a run: any on a CPU; on a GPU few, because kernels are chosen anew for each. */

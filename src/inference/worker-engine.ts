@@ -86,6 +86,11 @@ export class WorkerEngine implements AvatarEngine {
     }
   }
 
+  /** One worker is timed, while the others have nothing to do. */
+  measureCost(): Promise<number> {
+    return this.#workers[0]!.call({ type: 'measureCost' });
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;

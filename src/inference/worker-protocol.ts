@@ -16,7 +16,8 @@ export type WorkerCall =
   | { readonly type: 'open'; readonly avatar: number; readonly portrait: RgbImage; readonly options: AvatarOptions }
   | { readonly type: 'generateMotion'; readonly avatar: number; readonly window: MotionWindow; readonly dueAt: number }
   | { readonly type: 'render'; readonly avatar: number; readonly motion: Motion; readonly dueAt: number }
-  | { readonly type: 'close'; readonly avatar: number };
+  | { readonly type: 'close'; readonly avatar: number }
+  | { readonly type: 'measureCost' };
 
 /** What each call answers. */
 export interface WorkerResults {
@@ -24,6 +25,7 @@ export interface WorkerResults {
   generateMotion: Motion;
   render: Uint8Array;
   close: undefined;
+  measureCost: number;
 }
 
 export interface WorkerRequest {

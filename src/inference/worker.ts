@@ -47,7 +47,7 @@ async function serve(engine: LocalEngine, { id, call }: WorkerRequest): Promise<
     const value = await perform(engine, call);
     const transfer: TransferListItem[] = [];
     if (value instanceof Uint8Array) transfer.push(value.buffer as ArrayBuffer);
-    else if (value && 'tokens' in value) transfer.push(value.tokens.buffer as ArrayBuffer);
+    else if (typeof value === 'object' && 'tokens' in value) transfer.push(value.tokens.buffer as ArrayBuffer);
     send({ type: 'result', id, value }, transfer);
   } catch (thrown) {
     if (setup.device !== 'cpu' && isDeviceFailure(thrown)) {
@@ -63,6 +63,7 @@ async function perform(engine: LocalEngine, call: WorkerCall) {
     avatars.set(call.avatar, avatar);
     return { warnings: avatar.warnings };
   }
+  if (call.type === 'measureCost') return engine.measureCost();
   const avatar = avatars.get(call.avatar);
   if (!avatar) throw new Error(`There is no avatar ${call.avatar} in this worker.`);
   switch (call.type) {

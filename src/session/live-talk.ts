@@ -102,10 +102,16 @@ export class LiveTalk implements Talk {
   #making: Promise<void> | undefined;
   #ending: Promise<void> | undefined;
   #finishing = false;
+  /** Resolves when it is stopped. */
+  readonly #over: Promise<void>;
+  #stop!: () => void;
   #stopped = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ avatar, windows, stream, maxQueuedSeconds, startFrame = 0, instruments }: LiveTalkParts) {
+    this.#over = new Promise((resolve) => {
+      this.#stop = resolve;
+    });
     this.#frames = startFrame;
     this.#startFrame = startFrame;
     this.#soundWritten = startFrame * SOUND_PER_FRAME;
@@ -184,11 +190,13 @@ export class LiveTalk implements Talk {
 
   stop(): void {
     this.#stopped = true;
+    this.#stop();
     clearTimeout(this.#timer);
     this.#speech.close();
   }
 
   async settled(): Promise<void> {
+    if (this.#finishing) await this.#over;
     await this.#placing;
     await this.#making;
     await this.#ending;

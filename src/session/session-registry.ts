@@ -8,8 +8,11 @@ import { type NewSession, type OpenedSession, type OpenerOptions, SessionOpener 
 export type { NewSession, OpenedSession } from './session-opener.js';
 
 const LINGER_SECONDS = 3;
+/** Sessions that may be open for each that may be at work. */
+const RESTING_PER_PLACE = 4;
 
 export interface RegistryOptions extends OpenerOptions {
+  /** Sessions that may be at work at the same time. */
   readonly maxSessions: number;
   readonly idleMinutes: number;
 }
@@ -45,9 +48,9 @@ export class SessionRegistry {
     return this.#sessions.size;
   }
 
-  /** Sessions that take a place: a talk that is over holds files, but neither a model nor an encoder. */
+  /** Sessions that take a place: not talks that are over, nor those that nobody feeds. */
   get busy(): number {
-    return [...this.#sessions.values()].filter((session) => !session.over).length + this.#opening.size;
+    return [...this.#sessions.values()].filter((session) => session.demanding).length + this.#opening.size;
   }
 
   /** Those that are there, in no order. */
@@ -182,13 +185,13 @@ export class SessionRegistry {
       );
     }
     const { maxSessions } = this.#options;
-    if (this.busy >= maxSessions) {
+    // Those that nobody feeds hold some memory all the same.
+    const held = [...this.#sessions.values()].filter((session) => !session.over).length;
+    if (this.busy >= maxSessions || held >= RESTING_PER_PLACE * maxSessions) {
       throw new AppError(
         'too_many_sessions',
-        `All ${maxSessions} sessions are in use; delete one or try again later.`,
-        {
-          retryAfterSeconds: 10,
-        },
+        `This service keeps ${maxSessions} sessions in real time, and they are in use; delete one or try again later.`,
+        { retryAfterSeconds: 10 },
       );
     }
   }

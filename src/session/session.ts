@@ -20,6 +20,8 @@ export type SessionState = 'waiting_for_audio' | 'processing' | 'complete' | 'er
 /** How long a chunk that came early waits for the ones before it. */
 const GAP_SECONDS = 10;
 const QUIET_LOOK_MILLISECONDS = 50;
+/** A fed talk that was given nothing for so long does not come back at any moment. */
+const RESTING_AFTER_MILLISECONDS = 60_000;
 
 export interface SessionParts {
   readonly id: string;
@@ -71,6 +73,8 @@ export class Session {
   /** Sounds that were accepted. */
   #sounds = 0;
   #lastActivity = Date.now();
+  /** When speech was last accepted, or the session opened. */
+  #fedAt = Date.now();
   #closed = false;
 
   constructor(parts: SessionParts) {
@@ -137,6 +141,12 @@ export class Session {
   /** Milliseconds since the epoch of the last feed or view. */
   get lastActivity(): number {
     return this.#lastActivity;
+  }
+
+  /** It takes a part of the machine, or is about to: a fed talk that nobody feeds takes none. */
+  get demanding(): boolean {
+    if (this.over) return false;
+    return this.live || this.#talk.speaking || Date.now() - this.#fedAt < RESTING_AFTER_MILLISECONDS;
   }
 
   /** Notes that somebody still wants this session. */
@@ -280,6 +290,7 @@ export class Session {
     // An interruption that came meanwhile is noted behind it.
     await this.#take(accepted, interruptions === this.#interruptions ? pcm : undefined);
     if (pcm) this.#sounds++;
+    this.#fedAt = Date.now();
     this.touch();
   }
 

@@ -29,6 +29,10 @@ class MortalEngine implements AvatarEngine {
     return avatar;
   }
 
+  async measureCost(): Promise<number> {
+    return 0.1;
+  }
+
   async close(): Promise<void> {}
 }
 

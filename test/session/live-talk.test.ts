@@ -328,8 +328,9 @@ it('ends when all has been said', async () => {
   begin();
   await push(counting(0, RATE));
   await talk.finish();
-  await completed;
+  await talk.settled();
   expect(heard()).toEqual(numbers(RATE));
+  await completed;
   expect(stream.frames.slice(-8).every((level) => level === 0)).toBe(true);
   const { frames } = talk;
   await sleep(200);

@@ -78,6 +78,10 @@ class GreyEngine implements AvatarEngine {
     return avatar;
   }
 
+  async measureCost(): Promise<number> {
+    return 0.1;
+  }
+
   async close(): Promise<void> {}
 }
 
