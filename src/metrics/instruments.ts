@@ -1,11 +1,16 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { ERROR_STATUS } from '../errors.js';
+import { ERROR_STATUS, type ErrorCode } from '../errors.js';
 
 /** How a session's frames come about: by the clock, or by what is fed. */
 export type SessionKind = 'live' | 'fed';
 
 /** Steps from a chunk of speech to a part of the stream. */
 export type Stage = 'decode' | 'motion' | 'render' | 'encode';
+
+const REASONS_NOT_TO_OPEN: readonly ErrorCode[] = [
+  ...(['too_many_sessions', 'gpu_memory_full', 'storage_full', 'not_ready', 'draining', 'internal'] as const),
+  ...(['session_exists', 'invalid_image', 'image_too_large', 'face_not_found'] as const),
+];
 
 /**
  * Everything the service measures, declared in this one place: names, units and labels as Prometheus wants them (base units,
@@ -104,6 +109,7 @@ export class Instruments {
   constructor() {
     // A series that begins with its first event shows no rise at it: Prometheus has nothing before to compare it with.
     for (const code of Object.keys(ERROR_STATUS)) this.refusals.inc({ code }, 0);
+    for (const code of REASONS_NOT_TO_OPEN) this.sessionsRefused.inc({ code }, 0);
     for (const kind of ['live', 'fed'] satisfies SessionKind[]) {
       for (const counter of [this.sessionsOpened, this.sessionsFailed, this.videoSeconds, this.makingSeconds]) {
         counter.inc({ kind }, 0);
