@@ -12,11 +12,19 @@ const STATES = ['waiting_for_audio', 'processing', 'complete', 'error'] as const
 /** `/metrics`: all that is measured, in Prometheus's text format. It answers before the model is loaded, too. */
 export function metricsRoutes(instruments: Instruments, health: () => ServiceHealth): Router {
   const router = Router();
-  router.get('/', async (_request, response) => {
+  const { registry } = instruments;
+  // Who asks while the page is being made gets the same one: on GPUs each starts a program.
+  let page: Promise<string> | undefined;
+  const make = async () => {
     await observe(instruments, serviceOf(health));
-    const { contentType } = instruments.registry;
-    response.set({ 'Cache-Control': 'no-store', 'Content-Type': contentType });
-    response.send(await instruments.registry.metrics());
+    return registry.metrics();
+  };
+  router.get('/', async (_request, response) => {
+    page ??= make().finally(() => {
+      page = undefined;
+    });
+    const text = await page;
+    response.set({ 'Cache-Control': 'no-store', 'Content-Type': registry.contentType }).send(text);
   });
   router.all('/', only('GET, HEAD'));
   return router;

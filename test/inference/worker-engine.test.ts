@@ -109,6 +109,7 @@ describe('on a GPU of which little is free', () => {
     const engine = await start([{ kind: 'process', gpu }]);
     try {
       expect(engine.gpus).toEqual([{ name: 'Tiny Tesla', totalMib: 2000, modelMib: 1000, sessionMib: 100 }]);
+      expect(await engine.gpuMemory()).toEqual([{ ...engine.gpus[0], freeMib: 500 }]);
       const avatars = [];
       for (let i = 0; i < 5; i++) avatars.push(await engine.open(image(), options));
       await expect(engine.open(image(), options)).rejects.toMatchObject({

@@ -133,15 +133,19 @@ it('counts inference workers that are replaced', async () => {
 });
 
 describe('of the service', () => {
-  async function page(service: () => ServiceHealth): Promise<MetricsPage> {
+  async function serving<T>(service: () => ServiceHealth, use: (url: string) => Promise<T>): Promise<T> {
     const nowhere = { webDirectory: '/nowhere', clientDirectory: '/nowhere', playerDirectory: '/nowhere' };
     const app = createApp({ ...nowhere, service, corsOrigin: '*', logger, instruments: new Instruments() });
     const server = createServer(app).listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
-    const found = await MetricsPage.read(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    server.close();
-    return found;
+    try {
+      return await use(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    } finally {
+      server.close();
+    }
   }
+
+  const page = (service: () => ServiceHealth) => serving(service, MetricsPage.read);
 
   it('answers before the model is there', async () => {
     const found = await page(() => {
@@ -149,6 +153,25 @@ describe('of the service', () => {
     });
     expect(found.value('ready')).toBe(0);
     expect(found.value('sessions_max')).toBe(0);
+  });
+
+  it('looks once for all who ask at the same time', async () => {
+    let looks = 0;
+    const registry = { draining: false, all: () => [] } as unknown as SessionRegistry;
+    const service = () => ({
+      ...({ ready: true, registry, maxSessions: 3, inferenceWorkers: 2, gpus: [] } as unknown as ServiceHealth),
+      gpuMemory: async () => {
+        looks++;
+        await sleep(200);
+        return [];
+      },
+    });
+    await serving(service, async (url) => {
+      await Promise.all([MetricsPage.read(url), MetricsPage.read(url), MetricsPage.read(url)]);
+      expect(looks).toBe(1);
+      await MetricsPage.read(url);
+      expect(looks).toBe(2);
+    });
   });
 
   it('tells the memory of each GPU in bytes, what is free as far as it is known', async () => {
