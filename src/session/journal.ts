@@ -21,7 +21,8 @@ const NOTHING = new Uint8Array(0);
  * a crash of the program or of the machine; what it has not may be there or not, whole or not at all.
  */
 export class Journal {
-  readonly #file: FileHandle;
+  readonly #directory: string;
+  #file: FileHandle;
   /** Bytes of whole entries. */
   #length: number;
   /** Appended since the last write to the disk began, and who waits for them. */
@@ -30,7 +31,8 @@ export class Journal {
   #writing: Promise<void> = Promise.resolve();
   #failure: unknown;
 
-  private constructor(file: FileHandle, length: number) {
+  private constructor(directory: string, file: FileHandle, length: number) {
+    this.#directory = directory;
     this.#file = file;
     this.#length = length;
   }
@@ -42,7 +44,7 @@ export class Journal {
   static async create(directory: string, opening: JournalOpening): Promise<Journal> {
     const path = join(directory, JOURNAL_NAME);
     const file = await open(`${path}.part`, 'w');
-    const journal = new Journal(file, 0);
+    const journal = new Journal(directory, file, 0);
     try {
       await journal.append(opening);
       await rename(`${path}.part`, path);
@@ -70,7 +72,7 @@ export class Journal {
     if (entries.length === 0) return undefined;
     const file = await open(path, 'r+');
     await file.truncate(length);
-    return { journal: new Journal(file, length), entries };
+    return { journal: new Journal(directory, file, length), entries };
   }
 
   /** Bytes on disk. */
@@ -84,9 +86,46 @@ export class Journal {
    */
   append(words: JournalEntry['words'], bytes: Uint8Array = NOTHING): Promise<void> {
     this.#waiting.push(...encode(words, bytes));
-    this.#next ??= this.#writing.then(() => this.#write());
-    this.#writing = this.#next.catch(() => undefined);
+    if (!this.#next) {
+      this.#next = this.#writing.then(() => this.#write());
+      this.#writing = this.#next.catch(() => undefined);
+    }
     return this.#next;
+  }
+
+  /**
+   * Puts other entries in the place of all that there are, at once: a crash finds the old ones or the new ones.
+   * @param change is given all entries, the opening first
+   * @throws Error of the file system; the journal is as it was then
+   */
+  rewrite(change: (entries: JournalEntry[]) => readonly JournalEntry[]): Promise<void> {
+    // What was appended before is in it, what is appended from now on follows.
+    const rewriting = this.#writing.then(async () => {
+      if (this.#failure) throw this.#failure;
+      const path = join(this.#directory, JOURNAL_NAME);
+      const pieces = change(parseJournal(await readFile(path)).entries).flatMap(({ words, bytes }) =>
+        encode(words, bytes),
+      );
+      const file = await open(`${path}.part`, 'w');
+      let at = 0;
+      try {
+        for (const piece of pieces) {
+          await writeWhole(file, piece, at);
+          at += piece.byteLength;
+        }
+        await file.datasync();
+        await rename(`${path}.part`, path);
+        await syncFolder(this.#directory);
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+      await this.#file.close();
+      this.#file = file;
+      this.#length = at;
+    });
+    this.#writing = rewriting.catch(() => undefined);
+    return rewriting;
   }
 
   /** Resolves when everything appended is on the disk or has failed. */

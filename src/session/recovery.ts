@@ -1,4 +1,4 @@
-import type { AcceptedEntry } from './session-journal.js';
+import type { Accepted, AcceptedEntry } from './session-journal.js';
 
 /** Something to be taken in again. */
 export interface Retaken extends AcceptedEntry {
@@ -32,12 +32,16 @@ export function recover(entries: readonly AcceptedEntry[], frame: number | undef
   for (const entry of entries) {
     const { accepted, bytes } = entry;
     const { kind } = accepted;
-    if (kind === 'interrupted') {
+    if (kind === 'compacted') {
+      sounds = accepted.sounds;
+      lastIndex = accepted.lastIndex;
+      heard = { sound: sounds, seconds: 0 };
+    } else if (kind === 'interrupted') {
       heard = { sound: sounds, seconds: 0 };
     } else if (kind === 'shown') {
       const later = accepted.sound >= heard.sound;
       if (frame !== undefined && accepted.frame <= frame && later) heard = accepted;
-    } else {
+    } else if (kind !== 'complete') {
       if (kind === 'chunk') lastIndex = accepted.index ?? lastIndex;
       all.push({ ...entry, sound: bytes.length > 0 ? sounds++ : undefined });
     }
@@ -51,4 +55,20 @@ export function recover(entries: readonly AcceptedEntry[], frame: number | undef
     return ends ? [{ ...entry, bytes: Buffer.alloc(0), sound: undefined, heardSeconds: 0 }] : [];
   });
   return { retaken, lastIndex, sounds };
+}
+
+/**
+ * What a live talk must remember of all that it has accepted. Pure.
+ * @param frame everything before it was shown
+ */
+export function unsaid(entries: readonly AcceptedEntry[], frame: number): AcceptedEntry[] {
+  const { retaken, lastIndex, sounds } = recover(entries, frame);
+  const first = retaken.find(({ sound }) => sound !== undefined);
+  const heardSeconds = first?.heardSeconds ?? 0;
+  const words: Accepted[] = [{ kind: 'compacted', lastIndex, sounds: first?.sound ?? sounds }];
+  if (heardSeconds > 0) words.push({ kind: 'shown', frame, sound: first!.sound!, seconds: heardSeconds });
+  return [
+    ...words.map((accepted) => ({ accepted, bytes: Buffer.alloc(0) })),
+    ...retaken.map(({ accepted, bytes }) => ({ accepted, bytes })),
+  ];
 }

@@ -1,6 +1,7 @@
 import type { AvatarOptions } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
-import { Journal } from './journal.js';
+import { Journal, type JournalEntry } from './journal.js';
+import { unsaid } from './recovery.js';
 
 /** What a session was opened with. */
 export interface SessionOpening {
@@ -30,6 +31,8 @@ export type Accepted =
   | { readonly kind: 'sound'; readonly sampleRate: number }
   | { readonly kind: 'end_of_utterance' }
   | { readonly kind: 'finish' }
+  /** In the place of what a live talk has said already: the newest index, and number of the sound that comes next. */
+  | { readonly kind: 'compacted'; readonly lastIndex: number | undefined; readonly sounds: number }
   /** The talk is over, and its stream ended. */
   | { readonly kind: 'complete' }
   /** Nothing accepted before is to be heard any more. */
@@ -44,10 +47,13 @@ export interface AcceptedEntry {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** 6 minutes of 24 kHz speech by WebSocket. */
+const COMPACT_BYTES = 32 * 1024 * 1024;
 
 /** A session's journal: what `accept` has resolved for outlives a crash. */
 export class SessionJournal {
   readonly #journal: Journal;
+  #compacting = false;
 
   private constructor(journal: Journal) {
     this.#journal = journal;
@@ -68,10 +74,7 @@ export class SessionJournal {
     return {
       journal: new SessionJournal(resumed.journal),
       opening: opening!.words as unknown as SessionOpening,
-      entries: entries.map(({ words, bytes }) => ({
-        accepted: words as unknown as Accepted,
-        bytes: Buffer.from(bytes),
-      })),
+      entries: entries.map(asAccepted),
     };
   }
 
@@ -83,9 +86,30 @@ export class SessionJournal {
     return this.#journal.append({ ...accepted }, bytes).catch(explain);
   }
 
+  /** Forgets what a live talk has said before a frame, where that has become much. */
+  async compact(frame: number): Promise<void> {
+    if (this.#journal.length < COMPACT_BYTES || this.#compacting) return;
+    this.#compacting = true;
+    try {
+      await this.#journal.rewrite(([opening, ...entries]) => {
+        return [opening!, ...unsaid(entries.map(asAccepted), frame).map(asEntry)];
+      });
+    } finally {
+      this.#compacting = false;
+    }
+  }
+
   close(): Promise<void> {
     return this.#journal.close();
   }
+}
+
+function asAccepted({ words, bytes }: JournalEntry): AcceptedEntry {
+  return { accepted: words as unknown as Accepted, bytes: Buffer.from(bytes) };
+}
+
+function asEntry({ accepted, bytes }: AcceptedEntry): JournalEntry {
+  return { words: { ...accepted }, bytes };
 }
 
 function explain(cause: NodeJS.ErrnoException): never {

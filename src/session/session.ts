@@ -102,7 +102,10 @@ export class Session {
         const detail = `${frames} frames were not drawn in time; the picture before them was shown.`;
         this.events.tell('lagging', frame, { detail });
       },
-      onShown: (frame, sound, seconds) => this.#note({ kind: 'shown', frame, sound, seconds }),
+      onShown: (frame, sound, seconds) => {
+        this.#note({ kind: 'shown', frame, sound, seconds });
+        this.#journal.compact(frame).catch((err) => this.#logger.warn({ err }, 'journal not compacted'));
+      },
       onComplete: () => this.#completed(),
       onFailure: (reason) => this.fail(reason),
     });
@@ -136,6 +139,11 @@ export class Session {
   /** Seconds of speech accepted but not yet turned into frames. */
   get queuedSeconds(): number {
     return this.bufferedSamples / MODEL_SAMPLE_RATE;
+  }
+
+  /** See `Talk.lagSeconds`; 0 when it is over. */
+  get lagSeconds(): number {
+    return this.over ? 0 : this.#talk.lagSeconds;
   }
 
   /** Milliseconds since the epoch of the last feed or view. */

@@ -92,3 +92,24 @@ it('takes nothing any more when it is closed', async () => {
   await expect(journal.append({ i: 1 })).rejects.toThrow();
   expect(await readBack()).toHaveLength(2);
 });
+
+it('can be rewritten while others append, and is the old one or the new one', async () => {
+  const journal = await Journal.create(directory, { opening: true });
+  const before = Array.from({ length: 20 }, (_, i) => journal.append({ i }, Buffer.alloc(1000)));
+  const rewriting = journal.rewrite((entries) => entries.filter(({ words }) => !(Number(words.i) < 18)));
+  const after = Array.from({ length: 20 }, (_, i) => journal.append({ i: 100 + i }));
+  await Promise.all([...before, rewriting, ...after]);
+  expect(journal.length).toBe((await readFile(path)).length);
+  await journal.close();
+  const kept = (await readBack()).map(([words]) => words);
+  expect(kept).toEqual([{ opening: true }, { i: 18 }, { i: 19 }, ...after.map((_, i) => ({ i: 100 + i }))]);
+
+  const again = (await Journal.resume(directory))!.journal;
+  const broken = again.rewrite(() => {
+    throw new Error('out of ideas');
+  });
+  await expect(broken).rejects.toThrow('out of ideas');
+  await again.append({ last: true });
+  await again.close();
+  expect(await readBack()).toHaveLength(kept.length + 1);
+});

@@ -1,4 +1,4 @@
-import { recover } from '../../src/session/recovery.js';
+import { recover, unsaid } from '../../src/session/recovery.js';
 import type { Accepted, AcceptedEntry } from '../../src/session/session-journal.js';
 
 const entry = (accepted: Accepted, bytes = 0): AcceptedEntry => ({ accepted, bytes: Buffer.alloc(bytes) });
@@ -42,4 +42,22 @@ it('the end of a talk is not forgotten with the sound that brought it', () => {
   const entries = [chunk(0), chunk(1, { final: true }), shown(100, 2, 0)];
   expect(summary(entries, 100)).toEqual(['chunk']);
   expect(summary([sound(), entry({ kind: 'finish' }), shown(100, 1, 0)], 100)).toEqual(['finish']);
+});
+
+it('what is left of a compacted journal means what the whole did', () => {
+  const entries = [
+    ...[chunk(0), sound(), shown(25, 0, 0.5), chunk(7), shown(50, 1, 0.25), ended, sound(), shown(75, 2, 0.5)],
+    ...[sound(), chunk(9, { final: true })],
+  ];
+  for (const frame of [0, 25, 50, 75, 80]) {
+    const left = unsaid(entries, frame);
+    expect(summary(left, frame)).toEqual(summary(entries, frame));
+    const { lastIndex, sounds } = recover(left, frame);
+    expect({ lastIndex, sounds }).toEqual({ lastIndex: 9, sounds: 6 });
+  }
+  // And again, when more was said.
+  const more = [sound(), shown(100, 6, 0.75)];
+  expect(summary(unsaid([...unsaid(entries, 50), ...more], 100), 100)).toEqual(summary([...entries, ...more], 100));
+  expect(unsaid([sound(), interrupted], 10)).toHaveLength(1);
+  expect(recover(unsaid([sound(), interrupted], 10), 10).sounds).toBe(1);
 });
