@@ -7,11 +7,14 @@ import { measureEncoderCost } from './hls/encoder-cost.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
 import { STREAM_SOUND_RATE } from './hls/hls-stream.js';
 import { prepareHlsDirectory } from './hls/segment-store.js';
+import { ApiKeys } from './http/api-keys.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
 import { createHttpServer } from './http/server.js';
+import { UrlSigner } from './http/signed-urls.js';
 import { attachSpeechSocket } from './http/speech-socket.js';
 import { readTlsIdentity } from './http/tls-identity.js';
+import { UploadMemory } from './http/upload-memory.js';
 import { startEngine } from './inference/start-engine.js';
 import type { WorkerEngine } from './inference/worker-engine.js';
 import { createLogger, type Logger } from './log.js';
@@ -21,6 +24,7 @@ import { SessionRegistry } from './session/session-registry.js';
 
 // The composition root: settings -> checks -> listen -> engine -> ready; SIGTERM takes it down in reverse.
 
+const MEGABYTE = 1024 * 1024;
 const root = join(import.meta.dirname, '..');
 
 async function main(): Promise<void> {
@@ -46,13 +50,23 @@ async function main(): Promise<void> {
     playerDirectory: dirname(fileURLToPath(import.meta.resolve('hls.js'))),
     docsDirectory: dirname(fileURLToPath(import.meta.resolve('swagger-ui-dist/package.json'))),
     corsOrigin: config.corsOrigin,
+    doors: {
+      apiKeys: config.apiKeys,
+      signer: config.hlsSigningKey ? new UrlSigner(config.hlsSigningKey, config.hlsUrlMinutes) : undefined,
+      initsPerMinute: config.initsPerMinute,
+      requestsPerMinute: config.requestsPerMinute,
+      trustedProxies: config.trustedProxies,
+      tls: tls !== undefined,
+      uploads: { memory: new UploadMemory(config.maxUploadMegabytes * MEGABYTE) },
+    },
     logger,
     instruments,
   });
-  const server = createHttpServer(app, tls);
+  const server = createHttpServer(app, tls, undefined, { maxConnections: config.maxConnections });
   const sockets = attachSpeechSocket(server, () => ready().registry, logger, {
     maxQueuedSeconds: config.maxQueuedSeconds,
     instruments,
+    apiKeys: new ApiKeys(config.apiKeys),
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { AppError } from '../errors.js';
 import type { Container } from './container.js';
+import { DecodeTurns } from './decode-turns.js';
 import { invalidAudio, MAX_CHUNK_SAMPLES } from './limits.js';
 import { mp3Samples } from './mp3-length.js';
 import type { PcmAudio } from './pcm.js';
@@ -10,6 +11,9 @@ import { yieldToEventLoop } from './yield.js';
 const TIME_LIMIT_MS = 10_000;
 /** Header included; FFmpeg writes about 100 bytes of it. */
 const MAX_OUTPUT_BYTES = MAX_CHUNK_SAMPLES * 4 + 4096;
+
+/** Of the whole process: its cores and its memory are shared by all sessions. */
+const turns = new DecodeTurns();
 
 /** FFmpeg opens no other decoder, whatever a container holds: no video, no picture, no exotic codec. */
 const DECODERS =
@@ -52,10 +56,10 @@ export function ffmpegArguments(container: Container): string[] {
  * chunk may hold. A recording that ends in the middle of a frame, as a live WebM does, is decoded as far as it goes.
  * @param program FFmpeg's command, looked up in PATH.
  * @returns mono samples at the container's own rate; none where it holds an empty track. Not checked, not clipped.
- * @throws AppError `invalid_audio` when it holds no audio that can be decoded; `internal` when FFmpeg cannot be started.
+ * @throws AppError `invalid_audio` when it holds no audio that can be decoded; `overloaded` when too many others are; `internal` when FFmpeg cannot be started.
  */
 export async function decodeByFfmpeg(bytes: Buffer, container: Container, program = 'ffmpeg'): Promise<PcmAudio> {
-  const { sampleRate, samples } = await joinSamples(await runFfmpeg(program, bytes, container));
+  const { sampleRate, samples } = await turns.run(async () => joinSamples(await runFfmpeg(program, bytes, container)));
   return { sampleRate, samples: samples.subarray(0, container === 'mp3' ? mp3Samples(bytes) : undefined) };
 }
 

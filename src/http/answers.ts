@@ -9,18 +9,28 @@ const sessionId = z.string().meta({ examples: ['6f1c2a34-5b1e-4f0a-9a53-2f6d1c0e
 const frames = z.int().min(0);
 const seconds = z.number().min(0);
 const samples = z.int().min(0).describe('Samples at 16 kHz that are accepted and not yet in frames.');
+const queued = seconds.describe('Speech that is accepted and not yet in frames.');
+const lag = seconds.describe(
+  'How much later than in real time the next frame comes: of a live talk by its clock, of a fed one since its speech began to be rendered; 0 where it is in time, or nothing is to be done.',
+);
 const message = z.string().describe('For people; not to be parsed.');
 
 /** `processing`: speech is being turned into frames. `complete` and `error` are final. */
 export const sessionState = z.enum(['waiting_for_audio', 'processing', 'complete', 'error']);
 
+/** Where a stream is to be had. They carry a signature where the service signs them. */
+const streamUrls = {
+  hls_url: z.string().describe('Path of the media playlist.'),
+  multivariant_url: z.string().describe('Path of the multivariant playlist.'),
+  download_url: z.string().describe('Path of the finished talk as one MP4.'),
+};
+
 export const initAnswer = z.object({
   status: success,
   session_id: sessionId,
-  hls_url: z.string().describe('Path of the media playlist.'),
+  ...streamUrls,
   message,
   live: z.boolean(),
-  multivariant_url: z.string().describe('Path of the multivariant playlist.'),
   stream_url: z.string().optional().describe('Path of the WebSocket of speech; only of a live session.'),
   events_url: z.string().describe('Path of the server-sent events.'),
   chunk_duration: seconds.describe('Inference window in seconds.'),
@@ -33,6 +43,8 @@ export const feedAnswer = z.object({
   session_id: sessionId,
   buffer_samples: samples,
   frames_generated: frames,
+  queued_seconds: queued,
+  lag_seconds: lag,
   session_status: sessionState,
   message,
 });
@@ -51,7 +63,9 @@ export const statusAnswer = z.object({
   live: z.boolean(),
   total_frames_generated: frames,
   buffer_samples: samples,
-  queued_seconds: seconds.describe('The same in seconds.'),
+  queued_seconds: queued,
+  lag_seconds: lag,
+  ...streamUrls,
   error: z.string().nullable().describe('What ended the session in state error.'),
   created_at: z.number().describe('Seconds since 1970.'),
   uptime_seconds: seconds,

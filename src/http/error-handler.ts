@@ -36,6 +36,8 @@ export function errorHandler(logger: Logger, instruments?: Instruments): ErrorRe
 function answer(response: Response, error: AppError, requestId: string): void {
   for (const name of HEADERS_OF_FILES) response.removeHeader(name);
   response.status(error.status).set('Cache-Control', 'no-store').type('application/problem+json');
+  // RFC 9110 15.5.2: a 401 "MUST send a WWW-Authenticate header field".
+  if (error.status === 401) response.set('WWW-Authenticate', 'Bearer realm="facecast"');
   if (error.retryAfterSeconds !== undefined) response.set('Retry-After', String(error.retryAfterSeconds));
   response.send(
     JSON.stringify({

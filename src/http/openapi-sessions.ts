@@ -3,7 +3,18 @@ import { formBody, type JsonObject, json, ofSession, problems, query, reference 
 import { AUDIO_MEGABYTES, IMAGE_MEGABYTES } from './uploads.js';
 
 const ID = '6f1c2a34-5b1e-4f0a-9a53-2f6d1c0e7b11';
+const urls = {
+  hls_url: `/hls/${ID}/playlist.m3u8`,
+  multivariant_url: `/hls/${ID}/multivariant.m3u8`,
+  download_url: `/api/hls/${ID}/download`,
+};
 const CHUNKED = '/api/audio-driven/chunked';
+
+/** Of what browsers ask for without headers. */
+const keyInQueryToo = [{ bearer: [] }, { header: [] }, { query: [] }, {}];
+/** Who may come in, and how often. */
+const guarded = ['unauthorized', 'rate_limited'] as const;
+const uploading = ['upload_timeout', 'overloaded'] as const;
 
 /** Paths of the OpenAPI document about sessions: portraits and speech in. */
 export const sessionPaths: Record<string, JsonObject> = {
@@ -25,15 +36,16 @@ export const sessionPaths: Record<string, JsonObject> = {
         200: json('The session is ready.', 'InitAnswer', {
           status: 'success',
           session_id: ID,
-          hls_url: `/hls/${ID}/playlist.m3u8`,
+          ...urls,
           message: 'Session ready. Feed speech to /api/audio-driven/chunked/feed.',
           live: false,
-          multivariant_url: `/hls/${ID}/multivariant.m3u8`,
           events_url: `${CHUNKED}/events/${ID}`,
           chunk_duration: 1,
           audio_sample_rate: 24000,
         }),
         ...problems([
+          ...guarded,
+          ...uploading,
           ...(['invalid_parameter', 'invalid_image', 'missing_file', 'session_exists', 'image_too_large'] as const),
           ...(['face_not_found', 'too_many_sessions', 'not_ready', 'gpu_memory_full', 'draining'] as const),
           'storage_full',
@@ -61,10 +73,14 @@ export const sessionPaths: Record<string, JsonObject> = {
           session_id: ID,
           buffer_samples: 8000,
           frames_generated: 40,
+          queued_seconds: 0.5,
+          lag_seconds: 0,
           session_status: 'processing',
           message: 'Audio accepted.',
         }),
         ...problems([
+          ...guarded,
+          ...uploading,
           ...(['invalid_parameter', 'invalid_audio', 'missing_file', 'session_not_found', 'session_closed'] as const),
           ...([
             'chunk_missing',
@@ -92,7 +108,15 @@ export const sessionPaths: Record<string, JsonObject> = {
           session_status: 'processing',
           message: 'Interrupted.',
         }),
-        ...problems(['invalid_parameter', 'session_not_found', 'not_live', 'session_closed', 'not_ready']),
+        ...problems([
+          ...guarded,
+          'upload_timeout',
+          'invalid_parameter',
+          'session_not_found',
+          'not_live',
+          'session_closed',
+          'not_ready',
+        ]),
       },
     },
   },
@@ -110,11 +134,13 @@ export const sessionPaths: Record<string, JsonObject> = {
           total_frames_generated: 125,
           buffer_samples: 3200,
           queued_seconds: 0.2,
+          lag_seconds: 0,
+          ...urls,
           error: null,
           created_at: 1_700_000_000,
           uptime_seconds: 7.3,
         }),
-        ...problems(['invalid_parameter', 'session_not_found', 'not_ready']),
+        ...problems([...guarded, 'invalid_parameter', 'session_not_found', 'not_ready']),
       },
     },
   },
@@ -129,7 +155,7 @@ export const sessionPaths: Record<string, JsonObject> = {
           status: 'success',
           message: `Session ${ID} and its stream are gone.`,
         }),
-        ...problems(['invalid_parameter', 'session_not_found', 'not_ready']),
+        ...problems([...guarded, 'invalid_parameter', 'session_not_found', 'not_ready']),
       },
     },
   },
@@ -137,6 +163,7 @@ export const sessionPaths: Record<string, JsonObject> = {
     parameters: ofSession,
     get: {
       operationId: 'sessionEvents',
+      security: keyInQueryToo,
       tags: ['sessions'],
       summary: 'What happens in the session, as server-sent events.',
       description:
@@ -156,7 +183,7 @@ export const sessionPaths: Record<string, JsonObject> = {
           content: { 'text/event-stream': { schema: { type: 'string' }, 'x-event-data': reference('SessionEvent') } },
         },
         204: { description: 'The session is over and all was told: do not come back.' },
-        ...problems(['invalid_parameter', 'session_not_found', 'not_ready']),
+        ...problems([...guarded, 'invalid_parameter', 'session_not_found', 'not_ready']),
       },
     },
   },
@@ -164,6 +191,7 @@ export const sessionPaths: Record<string, JsonObject> = {
     parameters: ofSession,
     get: {
       operationId: 'speechSocket',
+      security: keyInQueryToo,
       tags: ['sessions'],
       summary: 'Live: speech by WebSocket.',
       description:
@@ -175,7 +203,7 @@ export const sessionPaths: Record<string, JsonObject> = {
           "16-bit little-endian mono samples of the session's audio_sample_rate, or one continuous recording, Opus in WebM.",
         ),
       ],
-      responses: { 101: { description: 'The socket is open.' } },
+      responses: { 101: { description: 'The socket is open.' }, ...problems(['unauthorized', 'not_found']) },
     },
   },
 };

@@ -1,5 +1,11 @@
 import { type JsonObject, ofSession, problems, query } from './openapi-parts.js';
 
+/** What signed addresses carry. */
+const signature = [
+  query('exp', { type: 'integer' }, 'Where addresses are signed: when this one expires, seconds since 1970.'),
+  query('sig', { type: 'string' }, 'Where addresses are signed: the signature.'),
+];
+
 /** Paths of the OpenAPI document about streams, which are at two addresses: the short one, and the one that IMTalker's server has. */
 export function streamPaths(mount: '/hls' | '/api/hls'): Record<string, JsonObject> {
   const name = (operation: string) => (mount === '/hls' ? operation : `${operation}UnderApi`);
@@ -13,11 +19,11 @@ export function streamPaths(mount: '/hls' | '/api/hls'): Record<string, JsonObje
   });
   const part = { description: 'The bytes that Range asked for.' };
   const unmodified = { description: 'What the client has is what is there.' };
-  const common = ['invalid_parameter', 'session_not_found', 'not_found', 'not_ready'] as const;
+  const common = ['invalid_parameter', 'invalid_signature', 'session_not_found', 'not_found', 'not_ready'] as const;
   const files = [...common, 'precondition_failed', 'range_not_satisfiable'] as const;
   const get = (operation: string, summary: string, more: JsonObject) => ({
-    parameters: ofSession,
-    get: { operationId: name(operation), tags: ['streams'], summary, ...more },
+    parameters: [...ofSession, ...signature],
+    get: { operationId: name(operation), tags: ['streams'], security: [], summary, ...more },
   });
   return {
     [`${mount}/{session_id}/playlist.m3u8`]: get('mediaPlaylist', 'The media playlist (RFC 8216bis).', {

@@ -19,6 +19,16 @@ const components = {
     AliveAnswer: schemaOf(answers.aliveAnswer),
     Problem: schemaOf(answers.problem),
   },
+  securitySchemes: {
+    bearer: { type: 'http', scheme: 'bearer', description: 'Where the service was given API keys.' },
+    header: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'The same key.' },
+    query: {
+      type: 'apiKey',
+      in: 'query',
+      name: 'api_key',
+      description: 'The same, for WebSockets and event streams of browsers, which send no headers.',
+    },
+  },
   parameters: {
     SessionId: { name: 'session_id', in: 'path', required: true, schema: schemaOf(sessionIdSchema) },
   },
@@ -34,6 +44,7 @@ const operationPaths: Record<string, JsonObject> = {
   '/health': {
     get: {
       operationId: 'health',
+      security: [],
       tags: ['operation'],
       summary: 'Would a new session be served?',
       responses: {
@@ -54,6 +65,7 @@ const operationPaths: Record<string, JsonObject> = {
   '/health/live': {
     get: {
       operationId: 'alive',
+      security: [],
       tags: ['operation'],
       summary: 'Does the process answer?',
       responses: { 200: json('It does.', 'AliveAnswer', { status: 'alive', uptime_seconds: 3600.5 }), ...problems([]) },
@@ -66,13 +78,14 @@ const operationPaths: Record<string, JsonObject> = {
       summary: "What is measured, in Prometheus's text format; docs/monitoring.md explains it.",
       responses: {
         200: { description: 'The metrics.', content: { 'text/plain': { schema: { type: 'string' } } } },
-        ...problems([]),
+        ...problems(['unauthorized', 'rate_limited']),
       },
     },
   },
   '/openapi.json': {
     get: {
       operationId: 'openapi',
+      security: [],
       tags: ['operation'],
       summary: 'This document.',
       responses: {
@@ -99,6 +112,8 @@ export const openApiDocument = {
     { name: 'streams', description: 'HLS out.' },
     { name: 'operation', description: 'For whoever runs the service.' },
   ],
+  // One of them where the service was given keys, none where not.
+  security: [{ bearer: [] }, { header: [] }, {}],
   paths: { ...sessionPaths, ...streamPaths('/hls'), ...streamPaths('/api/hls'), ...operationPaths },
   components,
 } as const;

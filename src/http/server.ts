@@ -17,10 +17,31 @@ const MAX_STREAMS = 128;
 /** A connection on which nothing happens for so long is closed, as HTTP/1.1's are after 5 s; the client may come again. */
 const IDLE_MILLISECONDS = 120_000;
 
+/** Time for the headers of a request; a connection that says nothing is closed by it, too. */
+const HEADERS_MILLISECONDS = 15_000;
+/** Time for a whole request: 20 MB at 0.6 Mbit/s. Uploads end a little earlier, with an answer. */
+const REQUEST_MILLISECONDS = 300_000;
+/** A connection of HTTP/1.1 on which nothing happens between two requests is closed. */
+const KEEP_ALIVE_MILLISECONDS = 10_000;
+/** How often those are looked for. */
+const LOOK_MILLISECONDS = 5000;
+
 /** The service's server, whichever protocol it speaks. `upgrade` is emitted as by `node:http`. */
 export interface HttpServer extends Server {
   /** Ends every connection at once, whatever is under way on it. */
   closeAllConnections(): void;
+}
+
+export interface ServerLimits {
+  /** Connections that may be open; more are closed as they come. Default: no limit. */
+  readonly maxConnections?: number;
+  readonly headersMilliseconds?: number;
+  readonly lookMilliseconds?: number;
+}
+
+function bounded<S extends Server>(server: S, { maxConnections }: ServerLimits): S {
+  if (maxConnections !== undefined) server.maxConnections = maxConnections;
+  return server;
 }
 
 /**
@@ -32,14 +53,23 @@ export function createHttpServer(
   app: Express,
   tls?: TlsIdentity,
   idleMilliseconds: number = IDLE_MILLISECONDS,
+  limits: ServerLimits = {},
 ): HttpServer {
-  if (!tls) return createServer(app);
+  const times = {
+    headersTimeout: limits.headersMilliseconds ?? HEADERS_MILLISECONDS,
+    requestTimeout: REQUEST_MILLISECONDS,
+    keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
+    connectionsCheckingInterval: limits.lookMilliseconds ?? LOOK_MILLISECONDS,
+  };
+  if (!tls) return bounded(createServer(times, app), limits);
   const overHttp2 = expressOverHttp2(app);
   const server = createSecureServer(
     {
       cert: tls.certificate,
       key: tls.key,
       allowHTTP1: true,
+      handshakeTimeout: times.headersTimeout,
+      ...times,
       settings: { initialWindowSize: WINDOW_BYTES, maxConcurrentStreams: MAX_STREAMS },
     },
     (request, response) => {
@@ -48,6 +78,9 @@ export function createHttpServer(
       else (app as unknown as typeof overHttp2)(request, response);
     },
   );
+  bounded(server, limits);
+  // Node takes this one of its HTTP/1.1 side from nowhere else.
+  Object.assign(server, times);
   server.on('session', (session) => {
     session.setLocalWindowSize(WINDOW_BYTES);
     // Requests under way are still answered.

@@ -16,17 +16,22 @@ import {
 import { only } from './only.js';
 import { noteSession } from './request-record.js';
 import { sendEvents } from './session-events.js';
-import { receiveAudio, receiveImage, receiveNoFile } from './uploads.js';
+import { type UrlSigner, withQuery } from './signed-urls.js';
+import { type UploadOptions, uploadHandlers } from './uploads.js';
 
 const CHUNKED = '/api/audio-driven/chunked';
 
 /** `init`, `feed`, `interrupt`, `status`, `events` and `delete` of chunked sessions; `docs/api.md` is their contract. */
-export function sessionRoutes(registry: () => SessionRegistry): Router {
+export function sessionRoutes(
+  registry: () => SessionRegistry,
+  { signer, uploads }: { readonly signer?: UrlSigner | undefined; readonly uploads?: UploadOptions } = {},
+): Router {
   const router = Router();
+  const receive = uploadHandlers(uploads);
   // `feed` without a file may come as a plain form.
   router.use(urlencoded({ extended: false, limit: '64kb' }));
 
-  router.post('/init', receiveImage, async (request, response) => {
+  router.post('/init', receive.image, async (request, response) => {
     const form = parseForm(initSchema, request.body);
     if (!request.file?.size) {
       throw new AppError('missing_file', 'image: a portrait is required, as PNG, JPEG or WebP of at most 20 MB.');
@@ -56,10 +61,9 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
     response.json({
       status: 'success',
       session_id: session.id,
-      hls_url: `/hls/${session.id}/playlist.m3u8`,
+      ...streamUrls(session.id, signer),
       message: 'Session ready. Feed speech to /api/audio-driven/chunked/feed.',
       live: session.live,
-      multivariant_url: `/hls/${session.id}/multivariant.m3u8`,
       ...(session.live && { stream_url: `${CHUNKED}/stream/${session.id}` }),
       events_url: `${CHUNKED}/events/${session.id}`,
       chunk_duration: chunkDuration,
@@ -68,7 +72,7 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
     } satisfies z.input<typeof initAnswer>);
   });
 
-  router.post('/feed', receiveAudio, async (request, response) => {
+  router.post('/feed', receive.audio, async (request, response) => {
     const form = parseForm(feedSchema, request.body);
     noteSession(response, form.session_id);
     const sessions = registry();
@@ -90,13 +94,15 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
       session_id: session.id,
       buffer_samples: session.bufferedSamples,
       frames_generated: session.framesGenerated,
+      queued_seconds: session.queuedSeconds,
+      lag_seconds: session.lagSeconds,
       session_status: session.state,
       message: outcome === 'duplicate' ? 'Chunk was accepted before; not played again.' : 'Audio accepted.',
     } satisfies z.input<typeof feedAnswer>);
   });
 
   // The form has no file, but clients that know only multipart send it as one.
-  router.post('/interrupt', receiveNoFile, async (request, response) => {
+  router.post('/interrupt', receive.none, async (request, response) => {
     const form = parseForm(interruptSchema, request.body);
     noteSession(response, form.session_id);
     const session = registry().get(form.session_id);
@@ -121,6 +127,8 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
       total_frames_generated: session.framesGenerated,
       buffer_samples: session.bufferedSamples,
       queued_seconds: session.queuedSeconds,
+      lag_seconds: session.lagSeconds,
+      ...streamUrls(session.id, signer),
       error: session.error,
       created_at: session.createdAt / 1000,
       uptime_seconds: (Date.now() - session.createdAt) / 1000,
@@ -139,6 +147,16 @@ export function sessionRoutes(registry: () => SessionRegistry): Router {
   router.all(['/status/:sessionId', '/events/:sessionId'], only('GET, HEAD'));
   router.all('/session/:sessionId', only('DELETE'));
   return router;
+}
+
+/** Where a session's stream is to be had; signed, and good for a while, where addresses are. */
+function streamUrls(id: string, signer: UrlSigner | undefined) {
+  const query = signer?.query(id);
+  return {
+    hls_url: withQuery(`/hls/${id}/playlist.m3u8`, query),
+    multivariant_url: withQuery(`/hls/${id}/multivariant.m3u8`, query),
+    download_url: withQuery(`/api/hls/${id}/download`, query),
+  };
 }
 
 /** The inference window. A live one decides how soon speech is seen. */

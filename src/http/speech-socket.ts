@@ -8,6 +8,7 @@ import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { Instruments } from '../metrics/instruments.js';
 import { shuttingDown } from '../session/session-registry.js';
+import { type ApiKeys, keyInHeaders } from './api-keys.js';
 import { requestIdOf } from './request-id.js';
 import { SpeechConnection, type SpokenSession, type SpokenSessions } from './speech-connection.js';
 import { closeCode, closeReason, parseAddress } from './speech-messages.js';
@@ -26,6 +27,8 @@ export interface SpeechSocketOptions {
   /** Between two words on the session while sound arrives. Default 1 s. */
   readonly statusMilliseconds?: number;
   readonly instruments?: Instruments | undefined;
+  /** Absent: no key is asked for. */
+  readonly apiKeys?: ApiKeys | undefined;
 }
 
 export interface SpeechSockets {
@@ -75,9 +78,20 @@ export function attachSpeechSocket(
       return answerWithoutUpgrade(server, request, socket, head);
     const address = addressOf(request);
     const sessionId = PATH.exec(address?.pathname ?? '')?.[1];
-    // Whoever may not speak (an origin, a key) is to be refused here, before the handshake.
     if (!address || !sessionId) return refuse(socket, 404, 'not_found', 'There is no WebSocket at this address.');
     const requestId = requestIdOf(request.headers['x-request-id']);
+    const { apiKeys } = options;
+    if (apiKeys) {
+      try {
+        // Browsers cannot give their WebSockets headers.
+        apiKeys.check(keyInHeaders(request.headers) ?? address.searchParams.get('api_key') ?? undefined);
+      } catch (thrown) {
+        const { code, message, status } = AppError.from(thrown);
+        instruments?.refusals.inc({ code });
+        logger.info({ code, requestId, session: sessionId.slice(0, 64), detail: message }, 'speech socket refused');
+        return refuse(socket, status, code, message, requestId);
+      }
+    }
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       try {
         serve(webSocket, sessionId, address.searchParams, requestId);
@@ -119,9 +133,9 @@ function addressOf(request: IncomingMessage): URL | undefined {
 }
 
 /** Answers a handshake that is none of ours (RFC 9457). */
-function refuse(socket: Duplex, status: number, code: string, detail: string): void {
+function refuse(socket: Duplex, status: number, code: string, detail: string, requestId?: string): void {
   const title = STATUS_CODES[status];
-  const body = JSON.stringify({ type: 'about:blank', title, status, detail, code });
+  const body = JSON.stringify({ type: 'about:blank', title, status, detail, code, request_id: requestId });
   socket.on('error', () => {});
   socket.end(
     [
@@ -129,6 +143,7 @@ function refuse(socket: Duplex, status: number, code: string, detail: string): v
       'Connection: close',
       'Cache-Control: no-store',
       'Content-Type: application/problem+json',
+      ...(status === 401 ? ['WWW-Authenticate: Bearer realm="facecast"'] : []),
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',
       body,

@@ -6,6 +6,8 @@ import { untilGone } from './client-gone.js';
 import { deliveryDirectives } from './delivery-directives.js';
 import { only } from './only.js';
 import { idOf } from './sessions.js';
+import { playlistWithQuery, type UrlSigner } from './signed-urls.js';
+import { cutOffSlowReader } from './slow-reader.js';
 
 /** Media never changes under its name (RFC 8216bis 6.2.1: same URI, same bytes), so caches may keep it. */
 const MEDIA_MAX_AGE_SECONDS = 365 * 24 * 60 * 60;
@@ -17,25 +19,41 @@ const MEDIA_MAX_AGE_SECONDS = 365 * 24 * 60 * 60;
 const gzip = compression({ threshold: 0, filter: () => true });
 
 /** Playlists, segments, parts and the finished talk. Mounted at `/hls` and at `/api/hls`. */
-export function streamRoutes(registry: () => SessionRegistry): Router {
+export function streamRoutes(
+  registry: () => SessionRegistry,
+  {
+    signer,
+    slowReaderMilliseconds,
+  }: { readonly signer?: UrlSigner | undefined; readonly slowReaderMilliseconds?: number } = {},
+): Router {
   const router = Router();
+  /** Checks before it looks: what nobody may see is not told to be there. */
   const view = (request: Request) => {
-    const session = registry().get(idOf(request));
+    const id = idOf(request);
+    const query = signer?.check(id, request.query);
+    const session = registry().get(id);
     session.touch();
-    return session.stream;
+    return { stream: session.stream, query };
   };
+  const begin = (response: Response) => cutOffSlowReader(response, slowReaderMilliseconds);
 
   router.get('/:sessionId/playlist.m3u8', gzip, async (request, response) => {
-    const text = await view(request).playlist(deliveryDirectives(request.query), untilGone(response));
-    sendPlaylist(response, text);
+    const { stream, query } = view(request);
+    const text = await stream.playlist(deliveryDirectives(request.query), untilGone(response));
+    begin(response);
+    sendPlaylist(response, playlistWithQuery(text, query));
   });
 
   router.get('/:sessionId/multivariant.m3u8', gzip, async (request, response) => {
-    sendPlaylist(response, await view(request).multivariantPlaylist(untilGone(response)));
+    const { stream, query } = view(request);
+    const text = await stream.multivariantPlaylist(untilGone(response));
+    begin(response);
+    sendPlaylist(response, playlistWithQuery(text, query));
   });
 
   router.get('/:sessionId/download', async (request, response) => {
-    const path = await view(request).download();
+    const path = await view(request).stream.download();
+    begin(response);
     response.set('Cache-Control', 'private, no-cache').type('video/mp4');
     await send(response, path, {
       headers: { 'Content-Disposition': `attachment; filename="${request.params.sessionId}.mp4"` },
@@ -43,8 +61,9 @@ export function streamRoutes(registry: () => SessionRegistry): Router {
   });
 
   router.get('/:sessionId/:file', async (request, response) => {
-    const media = await view(request).media(request.params.file, untilGone(response));
+    const media = await view(request).stream.media(request.params.file, untilGone(response));
     if (!media) throw new AppError('not_found', 'There is no such file in this stream.');
+    begin(response);
     response.type('video/mp4');
     response.set('Cache-Control', `public, max-age=${MEDIA_MAX_AGE_SECONDS}, immutable`);
     if ('path' in media) await send(response, media.path, { cacheControl: false });

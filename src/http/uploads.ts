@@ -1,6 +1,8 @@
+import type { Http2ServerRequest } from 'node:http2';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
-import multer, { MulterError } from 'multer';
+import multer, { MulterError, type StorageEngine } from 'multer';
 import { AppError, type ErrorCode } from '../errors.js';
+import { type Upload, UploadMemory } from './upload-memory.js';
 
 const MEGABYTE = 1024 * 1024;
 
@@ -8,32 +10,98 @@ const MEGABYTE = 1024 * 1024;
 export const IMAGE_MEGABYTES = 20;
 export const AUDIO_MEGABYTES = 10;
 
-/** The portrait of `init`. */
-export const receiveImage = receive('image', IMAGE_MEGABYTES, 'image_too_large');
+/** What all uploads together may hold unless told otherwise. */
+const USUAL_MEGABYTES = 320;
+/** An upload of which nothing comes for so long is given up. */
+const STALL_MILLISECONDS = 20_000;
+/** And one that takes longer in all: 20 MB at 0.7 Mbit/s. */
+const UPLOAD_MILLISECONDS = 240_000;
 
-/** A chunk of speech of `feed`. */
-export const receiveAudio = receive('audio_chunk', AUDIO_MEGABYTES, 'audio_too_large');
+/** Limits of a form that are none of its file's. */
+const FORM_LIMITS = { fields: 32, fieldSize: 64 * 1024, parts: 33, headerPairs: 32 };
 
-/** A form that holds no file. */
-export const receiveNoFile: RequestHandler = (request, response, next) => {
-  multer({ limits: { fields: 32, fieldSize: 64 * 1024, parts: 33, headerPairs: 32 } }).none()(
-    request,
-    response,
-    (error: unknown) => (error ? next(explain(error)) : next()),
-  );
-};
+export interface UploadHandlers {
+  /** The portrait of `init`. */
+  readonly image: RequestHandler;
+  /** A chunk of speech of `feed`. */
+  readonly audio: RequestHandler;
+  /** A form that holds no file. */
+  readonly none: RequestHandler;
+}
 
-/** Reads a form with at most one file into memory, and no byte more than allowed. */
-function receive(field: string, megabytes: number, tooLarge: ErrorCode): RequestHandler {
-  const parse = multer({
-    storage: multer.memoryStorage(),
-    limits: { fileSize: megabytes * MEGABYTE, files: 1, fields: 32, fieldSize: 64 * 1024, parts: 33, headerPairs: 32 },
-  }).single(field);
+export interface UploadOptions {
+  readonly memory?: UploadMemory;
+  readonly stallMilliseconds?: number;
+  readonly uploadMilliseconds?: number;
+}
+
+/** Handlers that read forms into memory, and no byte more than allowed. */
+export function uploadHandlers(options: UploadOptions = {}): UploadHandlers {
+  const settings = {
+    memory: options.memory ?? new UploadMemory(USUAL_MEGABYTES * MEGABYTE),
+    stallMilliseconds: options.stallMilliseconds ?? STALL_MILLISECONDS,
+    uploadMilliseconds: options.uploadMilliseconds ?? UPLOAD_MILLISECONDS,
+  };
+  return {
+    image: receive(settings, { field: 'image', megabytes: IMAGE_MEGABYTES, tooLarge: 'image_too_large' }),
+    audio: receive(settings, { field: 'audio_chunk', megabytes: AUDIO_MEGABYTES, tooLarge: 'audio_too_large' }),
+    none: receive(settings),
+  };
+}
+
+/** @param rule of the form's one file; undefined: it has none */
+function receive(settings: Required<UploadOptions>, rule?: FileRule): RequestHandler {
   return (request: Request, response: Response, next: NextFunction) => {
-    parse(request, response, (error: unknown) => {
-      if (!error) next();
-      else next(explain(error, { field, megabytes, tooLarge }));
+    let over = false;
+    const end = (error?: AppError) => {
+      if (over) return;
+      over = true;
+      clearTimeout(deadline);
+      request.setTimeout(0);
+      if (!error) return next();
+      upload.release();
+      if (!request.readableEnded) dropRest(request, response);
+      next(error);
+    };
+    const late = () => end(new AppError('upload_timeout', 'The upload came too slowly, and was given up.'));
+    const deadline = setTimeout(late, settings.uploadMilliseconds);
+    const upload = settings.memory.open(end);
+    response.once('close', () => {
+      clearTimeout(deadline);
+      upload.release();
     });
+    request.setTimeout(settings.stallMilliseconds, late);
+    parserFor(upload, rule)(request, response, (error: unknown) => end(error ? explain(error, rule) : undefined));
+  };
+}
+
+/** What is left of a body is not waited for: the answer ends the connection, or, in HTTP/2, the stream (RFC 9113 8.1). */
+function dropRest(request: Request, response: Response): void {
+  if (request.httpVersionMajor === 1) response.set('Connection', 'close');
+  else response.once('finish', () => (request as unknown as Http2ServerRequest).stream.close());
+}
+
+function parserFor(upload: Upload, rule: FileRule | undefined): RequestHandler {
+  if (!rule) return multer({ limits: FORM_LIMITS }).none();
+  const limits = { ...FORM_LIMITS, fileSize: rule.megabytes * MEGABYTE, files: 1 };
+  return multer({ storage: countedMemory(upload), limits }).single(rule.field);
+}
+
+/** Keeps a file in memory, and has every piece of it counted as it comes. */
+function countedMemory(upload: Upload): StorageEngine {
+  return {
+    _handleFile: (_request, { stream }, done) => {
+      stream.on('data', (piece: Buffer) => upload.add(piece));
+      stream.once('error', done);
+      stream.once('end', () => {
+        const buffer = upload.whole();
+        done(null, { buffer, size: buffer.length });
+      });
+    },
+    _removeFile: (_request, file, done) => {
+      delete (file as Partial<Express.Multer.File>).buffer;
+      done(null);
+    },
   };
 }
 

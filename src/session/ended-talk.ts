@@ -5,6 +5,7 @@ import type { Talk, TalkListener } from './talk.js';
 export class EndedTalk implements Talk {
   readonly bufferedSamples = 0;
   readonly speaking = false;
+  readonly lagSeconds = 0;
 
   constructor(readonly frames: number) {}
 

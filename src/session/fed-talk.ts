@@ -71,6 +71,10 @@ export class FedTalk implements Talk {
     return this.#speaking;
   }
 
+  get lagSeconds(): number {
+    return this.#speaking ? Math.max(0, Date.now() - this.#shownAt(this.#frames)) / 1000 : 0;
+  }
+
   start(listener: TalkListener): void {
     this.#listener = listener;
   }

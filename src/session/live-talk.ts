@@ -137,6 +137,10 @@ export class LiveTalk implements Talk {
     return this.#speaking || this.bufferedSamples > 0;
   }
 
+  get lagSeconds(): number {
+    return this.#begin === 0 || this.#stopped ? 0 : Math.max(0, clock() - this.#dueAt(this.#frames)) / 1000;
+  }
+
   start(listener: TalkListener): void {
     this.#listener = listener;
     this.#begin = clock() + AHEAD_MILLISECONDS - this.#startFrame * FRAME_MILLISECONDS;

@@ -27,6 +27,11 @@ export interface Talk {
   readonly bufferedSamples: number;
   /** Speech is being turned into frames. */
   readonly speaking: boolean;
+  /**
+   * Seconds that the next frame is later than in real time: of a live talk by its clock, of a fed one by that of a viewer who
+   * began when its speech began to be rendered. 0 where it is in time, or where there is nothing to be made.
+   */
+  readonly lagSeconds: number;
   /** Called once, before anything else. */
   start(listener: TalkListener): void;
   /** @throws AppError `session_lagging` when so many seconds more would be more than may wait */

@@ -74,13 +74,22 @@ const fields = (path: string) =>
 describe('the document', () => {
   it('is OpenAPI 3.1: what must be there is, and nothing that has no meaning', () => {
     expect(document.openapi).toMatch(/^3\.1\.\d$/);
-    expect(Object.keys(document).sort()).toEqual(['components', 'info', 'openapi', 'paths', 'tags']);
+    expect(Object.keys(document).sort()).toEqual(['components', 'info', 'openapi', 'paths', 'security', 'tags']);
     const { version } = JSON.parse(readFileSync(resolve(__dirname, '../../package.json'), 'utf8'));
     expect(document.info).toMatchObject({ title: 'Facecast', version });
     expect(API_VERSION).toBe(version);
     const tags = document.tags.map(({ name }: Json) => name);
     for (const { path, operation, parameters } of operations) {
-      const allowed = ['operationId', 'tags', 'summary', 'description', 'parameters', 'requestBody', 'responses'];
+      const allowed = [
+        'operationId',
+        'tags',
+        'summary',
+        'description',
+        'parameters',
+        'requestBody',
+        'responses',
+        'security',
+      ];
       expect(allowed).toEqual(expect.arrayContaining(Object.keys(operation)));
       expect(tags).toEqual(expect.arrayContaining(operation.tags));
       expect(operation.summary).toMatch(/\S/);
@@ -107,6 +116,11 @@ describe('the document', () => {
 
   it('refers only to what is there, and has nothing that nobody refers to', () => {
     const references = having('$ref').map(({ $ref }) => $ref);
+    for (const requirement of [document, ...operations.map(({ operation }) => operation)].flatMap(
+      ({ security }) => security ?? [],
+    )) {
+      for (const name of Object.keys(requirement)) references.push(`#/components/securitySchemes/${name}`);
+    }
     for (const reference of references) expect(follow({ $ref: reference })).toBeDefined();
     for (const [kind, things] of Object.entries<Json>(document.components)) {
       for (const name of Object.keys(things)) expect(references).toContain(`#/components/${kind}/${name}`);

@@ -3,8 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createApp } from '../../src/http/app.js';
-import { createHttpServer } from '../../src/http/server.js';
+import { ApiKeys } from '../../src/http/api-keys.js';
+import { createApp, type Doors } from '../../src/http/app.js';
+import { createHttpServer, type ServerLimits } from '../../src/http/server.js';
 import { attachSpeechSocket } from '../../src/http/speech-socket.js';
 import type { TlsIdentity } from '../../src/http/tls-identity.js';
 import type { WorkerPlace } from '../../src/inference/engine-worker.js';
@@ -59,13 +60,21 @@ export interface TestServiceOptions extends TestEngineOptions {
   readonly maxSessions?: number;
   readonly idleMinutes?: number;
   readonly maxQueuedSeconds?: number;
+  /** Who may come in, and how often; everybody, always, unless given. */
+  readonly doors?: Doors;
+  readonly corsOrigin?: string;
+  readonly serverLimits?: ServerLimits;
+  /** Where the sessions' folders are; a new folder unless given. Removed with the service. */
+  readonly hlsDirectory?: string;
+  /** Lines of the log; nowhere unless given. */
+  readonly log?: { write(line: string): void };
   /** HTTPS with this certificate; plain HTTP unless given. */
   readonly tls?: TlsIdentity;
 }
 
 export async function startService(options: TestServiceOptions = {}): Promise<TestService> {
-  const logger = createLogger(process.env.LOG_LEVEL ?? 'silent');
-  const hlsDirectory = await mkdtemp(join(tmpdir(), 'facecast-test-'));
+  const logger = options.log ? createLogger('debug', options.log) : createLogger(process.env.LOG_LEVEL ?? 'silent');
+  const hlsDirectory = options.hlsDirectory ?? (await mkdtemp(join(tmpdir(), 'facecast-test-')));
   const instruments = new Instruments();
   const engine = options.engine ?? (await startEngine(options));
   const registry = new SessionRegistry({
@@ -91,14 +100,16 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
     clientDirectory: join(root, 'clients/typescript/dist'),
     playerDirectory: join(root, 'node_modules/hls.js/dist'),
     docsDirectory: join(root, 'node_modules/swagger-ui-dist'),
-    corsOrigin: '*',
+    corsOrigin: options.corsOrigin ?? '*',
+    doors: options.doors,
     logger,
     instruments,
   });
-  const server = createHttpServer(app, options.tls).listen(0, '127.0.0.1');
+  const server = createHttpServer(app, options.tls, undefined, options.serverLimits).listen(0, '127.0.0.1');
   const speechSockets = attachSpeechSocket(server, () => registry, logger, {
     maxQueuedSeconds: options.maxQueuedSeconds ?? 300,
     instruments,
+    apiKeys: options.doors?.apiKeys && new ApiKeys(options.doors.apiKeys),
   });
   await once(server, 'listening');
   return {
