@@ -14,11 +14,11 @@ describe('encoderArguments', () => {
       `-hide_banner -nostdin -nostats -loglevel error ${probing} -thread_queue_size 4 -f rawvideo -pix_fmt yuv420p ` +
         '-s 512x512 -framerate 25 unix:/t/frames',
       `${probing} -itsoffset -0.04 -thread_queue_size 64 -f s16le -ar 48000 -ac 1 unix:/t/sound`,
-      '-map 0:v -c:v libx264 -preset veryfast -tune zerolatency -g 25 -keyint_min 25 -sc_threshold 0 -bf 0 ' +
-        '-crf 20 -maxrate 3000k -bufsize 3000k -threads 1 -filter_threads 1 -pix_fmt yuv420p ' +
+      '-map 0:v -c:v libx264 -preset superfast -tune zerolatency -g 25 -keyint_min 25 -sc_threshold 0 -bf 0 ' +
+        '-crf 21 -maxrate 3000k -bufsize 3000k -threads 1 -filter_threads 1 -pix_fmt yuv420p ' +
         '-vf setparams=range=tv:color_primaries=bt709:color_trc=iec61966-2-1:colorspace=smpte170m ' +
         `-color_range tv -color_primaries bt709 -color_trc iec61966-2-1 -colorspace smpte170m ${flv} unix:/t/video`,
-      `-map 1:a -c:a aac -b:a 96k -threads 1 -filter_threads 1 ${flv} unix:/t/audio`,
+      `-map 1:a -c:a aac -aac_coder fast -b:a 96k -threads 1 -filter_threads 1 ${flv} unix:/t/audio`,
     ]);
   });
 
