@@ -79,7 +79,7 @@ export class LiveTalk implements Talk {
   readonly #maxQueuedSeconds: number;
   #listener!: TalkListener;
   readonly #startFrame: number;
-  /** When frame 0 is due, or would have been, by `clock`. */
+  /** When frame 0 is due, or would have been, by `clock`; put off until the first picture is there. */
   #begin = 0;
   /** Windows whose motion is not there yet. */
   #toMake: AudioWindow[] = [];
@@ -89,7 +89,9 @@ export class LiveTalk implements Talk {
   readonly #sound: SampleQueue;
   #soundWritten: number;
   #frames: number;
+  /** The picture that stands in where one comes too late, and its frame. */
   #lastPicture: Uint8Array | undefined;
+  #lastPictureFrame = -1;
   #notedPosition = 0;
   #speaking = false;
   /** Silent frames since the last one with speech. */
@@ -288,7 +290,9 @@ export class LiveTalk implements Talk {
     const { startFrame, frames } = motion;
     const places = Array.from({ length: frames }, (_, i) => this.#ahead[startFrame + i - this.#frames]);
     const tooLate = clock() > this.#dueAt(startFrame + frames - 1) + PATIENCE_MILLISECONDS;
-    if (this.#stopped || tooLate || places.every((place) => !place || place.dropped)) return;
+    if (this.#stopped) return;
+    if (tooLate) return this.#drawLate(cutMotion(motion, 1)[frames - 1]!);
+    if (places.every((place) => !place || place.dropped)) return;
     const pictures = await this.#avatar.render(motion, this.#dueAt(startFrame));
     const bytes = pictures.byteLength / frames;
     for (const [i, place] of places.entries()) {
@@ -297,18 +301,32 @@ export class LiveTalk implements Talk {
     this.#tick();
   }
 
+  /** Of frames whose time is over the last one is drawn all the same, for the picture that stands in to be a new one. */
+  async #drawLate(motion: Motion): Promise<void> {
+    this.#keep(await this.#avatar.render(motion, clock()), motion.startFrame);
+  }
+
+  /** Keeps a picture for frames whose own one comes too late, unless a later one is there. */
+  #keep(picture: Uint8Array, frame: number): void {
+    if (frame < this.#lastPictureFrame) return;
+    this.#lastPicture = picture;
+    this.#lastPictureFrame = frame;
+  }
+
   /** Hands every frame that is due to the stream. */
   #show(): void {
     for (let frame = this.#ahead[0]; frame && !this.#stopped; frame = this.#ahead[0]) {
       const late = clock() - this.#dueAt(this.#frames);
       if (late < 0) return;
+      // The clock begins with the first picture: before that there is nothing to show, and nothing to be late for.
+      if (!this.#lastPicture) this.#begin += late;
       const given = this.#pictureFor(frame, late);
       if (!given) return;
-      if (given !== frame.picture) {
+      if (given === frame.picture) this.#keep(given, this.#frames);
+      else {
         this.#lateFrames++;
         this.#instruments?.framesHeld.inc();
       }
-      this.#lastPicture = given;
       this.#ahead.shift();
       this.#writeSound(this.#frames + 1 + SOUND_LEAD);
       this.#stream.writeFrames(given, 1);

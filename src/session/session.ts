@@ -99,7 +99,7 @@ export class Session {
       },
       onLag: (frames, frame) => {
         this.#logger.warn({ frames, frame }, 'frames came too late');
-        const detail = `${frames} frames were not drawn in time; the picture before them was shown.`;
+        const detail = `Frames not drawn in time, for which the picture before was shown again: ${frames}.`;
         this.events.tell('lagging', frame, { detail });
       },
       onShown: (frame, sound, seconds) => {

@@ -299,10 +299,25 @@ it('goes on with the picture before where one comes too late, and says so; the s
   await until(() => told.some(([event]) => event === 'lagging'), 'lagging');
   await until(() => told.some(([event]) => event === 'speech_ended'), 'speech ended');
   expect(heard()).toEqual(numbers(2 * RATE));
+  // Late, but not frozen: the mouth was open now and then.
+  expect(stream.frames.some((level) => level > 0)).toBe(true);
   avatar.renderMilliseconds = 0;
   const { frames } = talk;
   await until(() => talk.frames > frames + 25, 'caught up');
   expect(stream.frames.slice(-3)).toEqual([0, 0, 0]);
+});
+
+it('begins with its first picture, however long that takes, and can be interrupted before', async () => {
+  begin();
+  avatar.renderMilliseconds = 4000;
+  await push(counting(0, 10 * RATE));
+  await sleep(2000);
+  expect(talk.frames).toBe(0);
+  expect(await talk.interrupt()).toBeGreaterThan(5 * 16_000);
+  avatar.renderMilliseconds = 0;
+  await until(() => talk.frames > 30, 'going on');
+  expect(stream.sound.length).toBe((stream.frames.length + 3) * SOUND_PER_FRAME);
+  expect(stream.frames.slice(-10).every((level) => level === 0)).toBe(true);
 });
 
 it('gives an encoder that is far behind the same picture again, and says so; sound and clock go on', async () => {
