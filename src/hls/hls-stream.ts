@@ -9,6 +9,7 @@ import { Packager } from './packager.js';
 import { PartTiming } from './part-timing.js';
 import { type MediaFile, PublishedStream } from './published-stream.js';
 import { SegmentStore } from './segment-store.js';
+import { isDiskFull, storageError } from './storage-error.js';
 import { type ResumedStream, readStream } from './stream-record.js';
 
 /** Sound samples a second, mono, of every stream. */
@@ -45,6 +46,8 @@ export interface HlsStreamOptions {
   readonly edition?: string;
   /** Seconds that `playlist` waits for the first segment; 15 when absent. */
   readonly waitSeconds?: number;
+  /** How long writes wait for room where the disk is full; 60 s when absent. */
+  readonly fullDiskMilliseconds?: number;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   readonly instruments?: Instruments | undefined;
   /** Called once when encoding or storing fails. What is published stays, and the playlist is ended there. */
@@ -107,8 +110,8 @@ export class HlsStream {
    * @throws AppError `internal` when either is not possible.
    */
   static async open(options: HlsStreamOptions): Promise<HlsStream> {
-    const store = await SegmentStore.create(options.directory).catch((cause) => {
-      throw new AppError('internal', 'The folder of the stream could not be made.', { cause });
+    const store = await SegmentStore.create(options.directory, options.fullDiskMilliseconds).catch((cause) => {
+      throw storageError(cause, 'The folder of the stream could not be made.');
     });
     const stream = new HlsStream(options, store);
     try {
@@ -128,7 +131,7 @@ export class HlsStream {
    */
   static async resume(options: HlsStreamOptions): Promise<HlsStream> {
     try {
-      const store = await SegmentStore.resume(options.directory);
+      const store = await SegmentStore.resume(options.directory, options.fullDiskMilliseconds);
       const stream = new HlsStream(options, store, await readStream(store));
       if (!stream.finished) await stream.#encode();
       return stream;
@@ -295,6 +298,7 @@ export class HlsStream {
 
   async #close(removeFiles: boolean): Promise<void> {
     this.#published.close();
+    this.#store.hurry();
     await Promise.all([this.#encoder?.close(), this.#download.close()]);
     if (removeFiles) await this.#store.remove();
     else await this.#store.flushed().catch(() => {});
@@ -303,7 +307,12 @@ export class HlsStream {
   #storingFailed(cause: unknown): void {
     if (this.#failure || this.#closing) return;
     this.#options.logger.error({ err: cause }, 'segments could not be stored');
-    this.#fail(new AppError('internal', 'The stream could not be stored.', { cause }));
+    const full = 'The disk that keeps the streams was full for too long: the stream ends here.';
+    this.#fail(
+      isDiskFull(cause)
+        ? new AppError('storage_full', full, { cause })
+        : new AppError('internal', 'The stream could not be stored.', { cause }),
+    );
   }
 
   #fail(error: AppError): void {

@@ -1,11 +1,17 @@
 import { access, constants, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDiskFull } from './storage-error.js';
 
 /**
  * A file that says: this folder is one talk's, made by the service whose process id is in it. Nothing else is ever swept
  * away.
  */
 const MARKER = '.facecast-session';
+
+/** A disk that is full is given so long to have room again, and is looked at so often. */
+const FULL_PATIENCE_MILLISECONDS = 60_000;
+const FULL_LOOK_MILLISECONDS = 500;
 
 /** What a session has accepted, in its folder; the session writes it. */
 export const JOURNAL_NAME = 'journal';
@@ -38,34 +44,42 @@ export class SegmentStore {
   #newestSegment = 0;
   #queue: Promise<unknown> = Promise.resolve();
   #pendingBytes = 0;
+  readonly #patience: number;
+  readonly #hurry = new AbortController();
 
-  private constructor(directory: string) {
+  private constructor(directory: string, patienceMilliseconds: number) {
     this.#directory = directory;
+    this.#patience = patienceMilliseconds;
   }
 
   /**
    * Makes the folder; one left over from an earlier talk is emptied when it is ours.
+   * @param patienceMilliseconds how long writes wait for room where the disk is full
    * @throws Error when the folder is there and not ours, or cannot be made.
    */
-  static async create(directory: string): Promise<SegmentStore> {
+  static async create(directory: string, patienceMilliseconds = FULL_PATIENCE_MILLISECONDS): Promise<SegmentStore> {
     const absolute = resolve(directory);
     if (await isOurs(absolute)) await rm(absolute, { recursive: true, force: true });
     await makeFolder(dirname(absolute));
     await mkdir(absolute);
-    await writeFile(join(absolute, MARKER), String(process.pid));
-    return new SegmentStore(absolute);
+    await writeFile(join(absolute, MARKER), String(process.pid)).catch(async (error) => {
+      // Nobody would know it for ours.
+      await rm(absolute, { recursive: true, force: true });
+      throw error;
+    });
+    return new SegmentStore(absolute, patienceMilliseconds);
   }
 
   /**
    * Goes on with the folder of an earlier talk. Whoever took over says so in it, so that no other service does.
    * @throws Error when the folder is not ours, or another service is at work in it
    */
-  static async resume(directory: string): Promise<SegmentStore> {
+  static async resume(directory: string, patienceMilliseconds = FULL_PATIENCE_MILLISECONDS): Promise<SegmentStore> {
     const absolute = resolve(directory);
     if (!(await isOurs(absolute))) throw new Error(`${directory} is no folder of a session.`);
     if (await isInUse(absolute)) throw new Error(`Another service is at work in ${directory}.`);
     await writeFile(join(absolute, MARKER), String(process.pid));
-    const store = new SegmentStore(absolute);
+    const store = new SegmentStore(absolute, patienceMilliseconds);
     const numbers = (await readdir(absolute)).flatMap((name) => segmentNumber(name) ?? []);
     if (numbers.length > 0) {
       store.#oldestSegment = numbers.reduce((least, number) => Math.min(least, number));
@@ -92,7 +106,7 @@ export class SegmentStore {
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
     this.#pendingBytes += bytes;
     const write = this.#queue.then(async () => {
-      await writeFile(this.path(`${name}.part`), chunks);
+      await this.#whenThereIsRoom(() => writeFile(this.path(`${name}.part`), chunks));
       await rename(this.path(`${name}.part`), this.path(name));
       this.#newestSegment = segmentNumber(name) ?? this.#newestSegment;
       this.#pendingBytes -= bytes;
@@ -100,6 +114,19 @@ export class SegmentStore {
     this.#queue = write;
     write.catch(() => {}); // the caller of `write` or `flushed` hears of it
     return write;
+  }
+
+  /** Tries again while the disk is full: what waits meanwhile is in memory, and somebody may make room. */
+  async #whenThereIsRoom(work: () => Promise<void>): Promise<void> {
+    const { signal } = this.#hurry;
+    for (const until = Date.now() + this.#patience; ; ) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isDiskFull(error) || Date.now() >= until || signal.aborted) throw error;
+        await sleep(FULL_LOOK_MILLISECONDS, undefined, { signal }).catch(() => undefined);
+      }
+    }
   }
 
   /** Resolves when everything handed to `write` is on disk. */
@@ -126,8 +153,14 @@ export class SegmentStore {
     }
   }
 
+  /** No write waits for room any more. */
+  hurry(): void {
+    this.#hurry.abort();
+  }
+
   /** Removes the folder and all in it. */
   async remove(): Promise<void> {
+    this.hurry();
     await this.#queue.catch(() => {});
     await rm(this.#directory, { recursive: true, force: true });
   }

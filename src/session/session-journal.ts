@@ -1,5 +1,5 @@
 import type { AvatarOptions } from '../avatar/engine.js';
-import { AppError } from '../errors.js';
+import { storageError } from '../hls/storage-error.js';
 import { Journal, type JournalEntry } from './journal.js';
 import { unsaid } from './recovery.js';
 
@@ -112,16 +112,6 @@ function asEntry({ accepted, bytes }: AcceptedEntry): JournalEntry {
   return { words: { ...accepted }, bytes };
 }
 
-function explain(cause: NodeJS.ErrnoException): never {
-  if (cause.code === 'ENOSPC' || cause.code === 'EDQUOT') {
-    throw new AppError(
-      'storage_full',
-      'The disk that keeps the sessions is full. Nothing of this was taken; try again later.',
-      {
-        cause,
-        retryAfterSeconds: 30,
-      },
-    );
-  }
-  throw new AppError('internal', 'What was sent could not be stored, so it was not taken.', { cause });
+function explain(cause: unknown): never {
+  throw storageError(cause, 'What was sent could not be stored, so it was not taken.');
 }

@@ -6,6 +6,7 @@ import { type Avatar, type AvatarEngine, type AvatarOptions, MOST_REWOUND_FRAMES
 import { decodePortrait } from '../avatar/portrait.js';
 import { AppError } from '../errors.js';
 import { HlsStream, type HlsStreamOptions } from '../hls/hls-stream.js';
+import { storageError } from '../hls/storage-error.js';
 import type { Logger } from '../log.js';
 import type { Instruments, SessionKind } from '../metrics/instruments.js';
 import { DurableAvatar } from './durable-avatar.js';
@@ -87,7 +88,9 @@ export class SessionOpener {
       let session: Session | undefined;
       const stream = await HlsStream.open(this.#streamOptions(opening, logger, (error) => session?.fail(error)));
       undo.push(() => stream.close({ removeFiles: true }));
-      await writeFile(join(directory, PORTRAIT_NAME), image, { flush: true });
+      await writeFile(join(directory, PORTRAIT_NAME), image, { flush: true }).catch((cause) => {
+        throw storageError(cause, 'The portrait could not be stored.');
+      });
       uploaded = undefined;
       const journal = await SessionJournal.create(directory, opening);
       undo.push(() => journal.close());
