@@ -43,11 +43,15 @@ export function withClicks(speech, sampleRate, seconds) {
   return sound;
 }
 
-/** Where in `samples` from `start` to `end` a click has its middle, counted from `start`; undefined where there is none. */
+/**
+ * Where in `samples` from `start` to `end` a click has its middle, counted from `start`; undefined where there is none. One
+ * whose middle lies beyond either end is not counted, though its slope reaches in.
+ */
 export function clickIn(samples, start, end) {
   let at = start;
   for (let i = start; i < end; i++) if (samples[i] > samples[at]) at = i;
-  return samples[at] > THRESHOLD ? at - start : undefined;
+  const isTop = !(samples[at - 1] > samples[at]) && !(samples[at + 1] > samples[at]);
+  return samples[at] > THRESHOLD && isTop ? at - start : undefined;
 }
 
 /**

@@ -107,6 +107,11 @@ describe('clicks', () => {
     expect(findClick(sound, RATE, 0.8 * RATE, 1000).level).toBeLessThan(0.4);
     expect(clickIn(sound, 0.5 * RATE - 7, 0.5 * RATE + 100)).toBe(7);
     expect(clickIn(sound, 0.6 * RATE, 1.2 * RATE)).toBeUndefined();
+    // On the border of two frames it belongs to one of them.
+    const [before, behind] = [0, 1].map((frame) =>
+      clickIn(sound, (0.5 + 0.04 * (frame - 1)) * RATE, (0.5 + 0.04 * frame) * RATE),
+    );
+    expect([before, behind]).toEqual([undefined, 0]);
   });
 
   it('are seen at the rate that the model hears, even between two samples', () => {
