@@ -14,8 +14,8 @@ WIDTH = 128
 KERNEL, DILATIONS = 3, (1, 2, 4, 8, 1)
 TIME_WAVES = 16
 # The encoder's own head: its share of the mouth, what a step of guidance adds to its movements, taps of its smoothing.
-READING_SHARE, READING_GUIDANCE, READING_TAPS = 0.5, 0.5, (0.15, 0.7, 0.15)
-READING_GAIN = dict(tuck=1.6)  # a squared error leaves the tuck of f and v, short and uncertain, too small
+READING_SHARE, READING_GUIDANCE, READING_TAPS = 0.6, 0.35, (0.15, 0.7, 0.15)
+READING_GAIN = dict(tuck=1.9)  # a squared error leaves the tuck of f and v, short and uncertain, too small
 # Channels whose prediction is low-pass filtered in time (SMOOTHING are the taps).
 SMOOTHED = ("squint", "smile", "brow_up", "brow_down", "pitch", "yaw", "roll", "shift_x", "shift_y")
 SMOOTHING = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)

@@ -20,7 +20,8 @@ Environment:
   SHARE       share of the utterances that are spoken          default: 1 (0.05 to try the chain)
   HEARD       hours of speech for the encoder              default: 6
   SEEN        hours of speech for the generator            default: 3
-  ENCODER_STEPS, GENERATOR_STEPS                           default: 16000, 10000
+  ENCODER_STEPS, SETTLE_ENCODER_STEPS                      default: 11600, 2000
+  GENERATOR_STEPS, SETTLE_GENERATOR_STEPS                  default: 2600, 1800
 TEXT
 }
 
@@ -50,10 +51,14 @@ make text text_pool.py --output "$data/text.json"
 make speech synthesize.py --text "$data/text.json" --data "$data" --share "${SHARE:-1}"
 make slow synthesize.py --text "$data/text.json" --data "$data" --share "${SHARE:-1}" --slow --seed 4
 make heard build_dataset.py --utterances "$data/train" --output "$data/heard" --hours "${HEARD:-6}" --seed 21
-make encoder train_encoder.py --dataset "$data/heard" --output "$data/encoder.pt" --steps "${ENCODER_STEPS:-16000}"
+make long train_encoder.py --dataset "$data/heard" --output "$data/long.pt" --steps 16000 --stop "${ENCODER_STEPS:-11600}"
+make encoder train_encoder.py --dataset "$data/heard" --start "$data/long.pt" --output "$data/encoder.pt" \
+  --steps "${SETTLE_ENCODER_STEPS:-2000}" --rate 6e-4 --seed 5
 make seen build_dataset.py --utterances "$data/train" "$data/slow" --output "$data/seen" --hours "${SEEN:-3}" --seed 12
-make generator train_generator.py --dataset "$data/seen" --encoder "$data/encoder.pt" --output "$data/generator.pt" \
-  --steps "${GENERATOR_STEPS:-10000}"
+make lively train_generator.py --dataset "$data/seen" --encoder "$data/encoder.pt" --output "$data/lively.pt" \
+  --steps 9000 --stop "${GENERATOR_STEPS:-2600}"
+make generator train_generator.py --dataset "$data/seen" --encoder "$data/encoder.pt" --start "$data/lively.pt" \
+  --output "$data/generator.pt" --steps "${SETTLE_GENERATOR_STEPS:-1800}" --rate 1.5e-3 --seed 2
 
 echo "== export"
 "$python" export_onnx.py --encoder "$data/encoder.pt" --generator "$data/generator.pt" --output "$models"

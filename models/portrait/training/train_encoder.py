@@ -74,10 +74,10 @@ def articulation_loss(predicted, target, channel_weights):
     return (weights * error**2).mean() + 1.5 * (weights[:, :, 1:] * change**2).mean()
 
 
-def learning_rate(step, steps):
-    """Warm-up, then half a cosine down to a hundredth."""
+def learning_rate(step, steps, peak=PEAK_RATE):
+    """Warm-up, then half a cosine down to a hundredth of `peak`."""
     fall = 0.5 * (1 + np.cos(np.pi * step / steps))
-    return PEAK_RATE * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * fall)
+    return peak * min(1, (step + 1) / WARM_UP) * (0.01 + 0.99 * fall)
 
 
 def report(model, mel, tokens, phones):
@@ -96,7 +96,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="path prefix of build_dataset.py's arrays")
     parser.add_argument("--output", required=True, help="checkpoint to write (.pt)")
-    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--start", help="checkpoint to go on from")
+    parser.add_argument("--steps", type=int, default=16000, help="length of the learning rate's fall")
+    parser.add_argument("--stop", type=int, help="end after so many steps of them")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
     parser.add_argument("--float32", action="store_true", help="no bfloat16: slower on processors that multiply it")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -119,6 +122,8 @@ def main():
     # The chunks are in recording order; whole recordings at the end are for validation.
     training, validation = np.arange(len(mels) - 50), np.arange(len(mels) - 50, len(mels))
     model = EncoderTraining()
+    if options.start:
+        model.load_state_dict(torch.load(options.start)["model"])
     average = EncoderTraining()
     average.load_state_dict(model.state_dict())
     channel_weights = torch.ones(ARTICULATIONS)
@@ -127,9 +132,9 @@ def main():
     channel_weights = channel_weights[None, :, None]
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-2)
     started, running = time.time(), None
-    for step in range(options.steps):
+    for step in range(options.stop or options.steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, options.steps)
+            group["lr"] = learning_rate(step, options.steps, options.rate)
         mel, target, phone = batch_of(random.choice(training, BATCH, False), CROP)
         with torch.autocast("cpu", torch.bfloat16, enabled=not options.float32):
             predicted, logits = model(degrade(random, mel))

@@ -18,9 +18,9 @@ from channels import ARTICULATIONS, CONTEXT_FRAMES, FRAMES_PER_SECOND, INDEX, TO
 from encoder_network import EncoderTraining
 from generator_network import Denoiser, reading_of
 from idle_motion import blinks
-from train_encoder import degrade, learning_rate
+from train_encoder import PEAK_RATE, degrade, learning_rate
 
-CHUNKS, WINDOWS_PER_CHUNK = 12, 8
+CHUNKS, WINDOWS_PER_CHUNK = 8, 8  # more and smaller steps teach more a second
 # A few Euler steps shrink the quiet channels and guidance 2 exaggerates the lips' shape: the targets make up for it.
 TARGET_GAIN = dict(
     width=0.88,
@@ -142,7 +142,10 @@ def main():
     parser.add_argument("--dataset", required=True, help="path prefix of build_dataset.py's arrays")
     parser.add_argument("--encoder", required=True, help="checkpoint of train_encoder.py")
     parser.add_argument("--output", required=True, help="checkpoint to write (.pt)")
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--start", help="checkpoint to go on from")
+    parser.add_argument("--steps", type=int, default=9000, help="length of the learning rate's fall")
+    parser.add_argument("--stop", type=int, help="end after so many steps of them")
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="highest learning rate")
     parser.add_argument("--float32", action="store_true", help="no bfloat16: slower on processors that multiply it")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -159,15 +162,18 @@ def main():
         sample = trunk(torch.tensor(mels[:100].astype(np.float32)))
         model.feature_scale.copy_(1 / (sample.pow(2).mean((0, 2)).sqrt() + 0.05))
     reading = reading_of(encoder.articulation, sample)
-    with torch.no_grad():
-        model.hand_on_articulation(encoder.articulation, 0.5)
+    if options.start:
+        model.load_state_dict(torch.load(options.start)["model"])
+    else:
+        with torch.no_grad():
+            model.hand_on_articulation(encoder.articulation, 0.5)
     average.load_state_dict(model.state_dict())
     weights, noise = channel_weights(tokens), context_noise()
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=1e-3)
     started, running = time.time(), None
-    for step in range(options.steps):
+    for step in range(options.stop or options.steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, options.steps)
+            group["lr"] = learning_rate(step, options.steps, options.rate)
         picked = np.sort(random.choice(len(mels), CHUNKS, False))
         length = USUAL_WINDOW if random.rand() < 0.5 else random.randint(3, LONGEST_WINDOW + 1)
         frames = random.randint(CONTEXT_FRAMES + length + 20, 151)
