@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readConfig } from './config.js';
 import { AppError } from './errors.js';
+import { collectSeldom } from './garbage-collection.js';
 import { measureEncoderCost } from './hls/encoder-cost.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
 import { STREAM_SOUND_RATE } from './hls/hls-stream.js';
@@ -30,6 +31,7 @@ const root = join(import.meta.dirname, '..');
 async function main(): Promise<void> {
   // ONNX Runtime reports its use to Microsoft unless told not to, and it reads this when a worker loads it.
   process.env.ORT_DISABLE_TELEMETRY ??= '1';
+  collectSeldom();
   const config = readConfig(process.env);
   const logger = createLogger(config.logLevel);
   const tls = config.tls && (await readTlsIdentity(config.tls));
