@@ -54,7 +54,13 @@ class FacecastError(Exception):
 class FacecastClient:
     """One talk at a time: `init_session`, `feed_audio_chunk` as often as needed, `get_status`, `cleanup`."""
 
-    def __init__(self, server: str = "http://localhost:9999", timeout: float = 60.0, max_attempts: int = 8) -> None:
+    def __init__(
+        self,
+        server: str = "http://localhost:9999",
+        timeout: float = 60.0,
+        max_attempts: int = 8,
+        api_key: str | None = None,
+    ) -> None:
         """`timeout` is in seconds; a request is tried `max_attempts` times while it is answered 429 or 503, or not at all."""
         self.server = server.rstrip("/")
         self.timeout = timeout
@@ -62,6 +68,9 @@ class FacecastClient:
         self.session_id: str | None = None
         self.hls_url: str | None = None
         self._http = requests.Session()
+        if api_key:
+            self._http.headers["Authorization"] = f"Bearer {api_key}"
+        self._download_url: str | None = None
         self._next_index = 0
         # The chunk of which nobody knows whether it has arrived.
         self._unclear: tuple[bytes, bool] | None = None
@@ -79,6 +88,7 @@ class FacecastClient:
         answer = self._request("POST", "/init", repeatable=False, data=options, files={"image": ("portrait", content)})
         self.session_id = answer["session_id"]
         self.hls_url = self.server + answer["hls_url"]
+        self._download_url = answer.get("download_url")
         self._next_index = 0
         self._unclear = None
         return answer
@@ -137,7 +147,7 @@ class FacecastClient:
 
     def download(self, path: str | Path) -> None:
         """Saves the finished talk as MP4."""
-        url = f"{self.server}/api/hls/{self.session_id}/download"
+        url = self.server + (self._download_url or f"/api/hls/{self.session_id}/download")
         with self._http.get(url, timeout=self.timeout, stream=True) as response:
             if not response.ok:
                 raise FacecastError.from_response(response)

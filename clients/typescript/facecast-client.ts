@@ -77,6 +77,7 @@ interface InitAnswer {
   readonly hls_url: string;
   /** Missing, like the next one, where the service knows no live sessions yet. */
   readonly multivariant_url?: string;
+  readonly download_url?: string;
   readonly live?: boolean;
   readonly chunk_duration: number;
   readonly audio_sample_rate: number;
@@ -159,6 +160,7 @@ export class FacecastClient {
       id: answer.session_id,
       hlsPath: answer.hls_url,
       multivariantPath: answer.multivariant_url ?? answer.hls_url,
+      downloadPath: answer.download_url,
       live: answer.live ?? false,
       warnings: answer.warnings ?? [],
       chunkDuration: answer.chunk_duration,

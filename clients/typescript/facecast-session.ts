@@ -21,13 +21,13 @@ const API = '/api/audio-driven/chunked';
 export class FacecastSession {
   readonly id: string;
   /** Absolute URL of the live playlist, for any HLS player. It answers from the first segment on. */
-  readonly hlsUrl: string;
+  hlsUrl: string;
   /** Absolute URL of the multivariant playlist, which says codecs, size and bit rate before the first segment is fetched. */
-  readonly multivariantUrl: string;
+  multivariantUrl: string;
   /** Whether a clock makes the frames, and not the speech that is fed; undefined after `attach`. */
   readonly live: boolean | undefined;
   /** Absolute URL of the finished talk as one MP4. */
-  readonly downloadUrl: string;
+  downloadUrl: string;
   readonly warnings: readonly string[];
   readonly chunkDuration: number | undefined;
   readonly audioSampleRate: number;
@@ -44,7 +44,9 @@ export class FacecastSession {
     this.hlsUrl = transport.url(description.hlsPath);
     this.multivariantUrl = transport.url(description.multivariantPath);
     this.live = description.live;
-    this.downloadUrl = transport.url(`/api/hls/${encodeURIComponent(description.id)}/download`);
+    this.downloadUrl = transport.url(
+      description.downloadPath ?? `/api/hls/${encodeURIComponent(description.id)}/download`,
+    );
     this.warnings = description.warnings;
     this.chunkDuration = description.chunkDuration;
     this.audioSampleRate = description.audioSampleRate;
@@ -150,8 +152,13 @@ export class FacecastSession {
   }
 
   /** What the session is doing. @throws FacecastError, for instance `session_not_found` */
-  status(options: { signal?: AbortSignal } = {}): Promise<SessionStatus> {
-    return this.#transport.json(`${API}/status/${encodeURIComponent(this.id)}`, options);
+  async status(options: { signal?: AbortSignal } = {}): Promise<SessionStatus> {
+    const status = await this.#transport.json<SessionStatus>(`${API}/status/${encodeURIComponent(this.id)}`, options);
+    // Where addresses are signed, these are good for longer than those before.
+    if (status.hls_url) this.hlsUrl = this.#transport.url(status.hls_url);
+    if (status.multivariant_url) this.multivariantUrl = this.#transport.url(status.multivariant_url);
+    if (status.download_url) this.downloadUrl = this.#transport.url(status.download_url);
+    return status;
   }
 
   /**

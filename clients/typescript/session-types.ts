@@ -13,6 +13,11 @@ export interface SessionStatus {
   readonly live: boolean;
   /** Seconds of speech accepted, but not shown yet. */
   readonly queued_seconds: number;
+  /** Seconds that the next frame is later than in real time; missing, like the addresses, where the service is older. */
+  readonly lag_seconds?: number;
+  readonly hls_url?: string;
+  readonly multivariant_url?: string;
+  readonly download_url?: string;
   /** What ended the session, when `status` is `error`. */
   readonly error: string | null;
   /** Seconds since 1970. */
@@ -86,6 +91,8 @@ export interface SessionDescription {
   readonly id: string;
   readonly hlsPath: string;
   readonly multivariantPath: string;
+  /** undefined: where it usually is. */
+  readonly downloadPath?: string | undefined;
   /** undefined where nobody here has opened it. */
   readonly live: boolean | undefined;
   /** What the service assumed, in words. */

@@ -26,6 +26,8 @@ export interface TransportOptions {
    * has begun, it may take as long as it likes.
    */
   readonly timeoutSeconds?: number;
+  /** Key of a service that asks for one; or what gives it, asked at every request. */
+  readonly apiKey?: string | (() => string | undefined);
   /** Called before every wait. */
   readonly onRetry?: (retry: Retry) => void;
   /** Replacement for the global `fetch`. */
@@ -96,7 +98,11 @@ export class Transport {
    */
   webSocket(path: string): WebSocketLike {
     const Constructor = findWebSocket(this.#options.WebSocket);
-    return new Constructor(this.url(path).replace(/^http/, 'ws'));
+    const url = new URL(this.url(path).replace(/^http/, 'ws'));
+    // A browser's WebSocket sends no headers.
+    const key = this.#apiKey();
+    if (key !== undefined) url.searchParams.set('api_key', key);
+    return new Constructor(url.href);
   }
 
   /** @returns the body of the first 2xx answer, parsed. @throws FacecastError; the signal's reason */
@@ -131,12 +137,18 @@ export class Transport {
     }
   }
 
+  #apiKey(): string | undefined {
+    const { apiKey } = this.#options;
+    return typeof apiKey === 'function' ? apiKey() : apiKey;
+  }
+
   async #try<Body>(
     path: string,
     { method = 'GET', body, headers, signal }: RequestOptions,
     read: (response: Response) => Promise<Body>,
   ): Promise<Body> {
     const { fetch: send = fetch } = this.#options;
+    const key = this.#apiKey();
     const timeoutSeconds = this.timeoutSeconds + uploadBytes(body) / SLOWEST_UPLOAD_BYTES_PER_SECOND;
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), timeoutSeconds * 1000);
@@ -146,7 +158,7 @@ export class Transport {
         cache: 'no-store',
         signal: signal ? AbortSignal.any([signal, timeout.signal]) : timeout.signal,
         ...(body && { body }),
-        ...(headers && { headers }),
+        headers: { ...(key !== undefined && { Authorization: `Bearer ${key}` }), ...headers },
       });
       clearTimeout(timer);
       if (!response.ok) throw await FacecastError.fromResponse(response);

@@ -1,4 +1,5 @@
 import { FacecastClient } from 'facecast-client';
+import { apiKey, fetchWithKey } from './api-key.js';
 import { Camera } from './camera.js';
 import { LiveTalk } from './live/live-talk.js';
 import { Picker } from './picker.js';
@@ -20,6 +21,8 @@ const speak = /** @type {HTMLButtonElement} */ (find('#speak'));
 const screen = new Screen();
 const view = new TalkView();
 const client = new FacecastClient(new URL('.', import.meta.url), {
+  apiKey,
+  fetch: fetchWithKey,
   onRetry: ({ error, waitSeconds }) => {
     // A chunk that has to wait is nothing to speak of while the talk goes on.
     if (talk?.session && error.status === 429) return;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import { WebSocket } from 'ws';
+import { FacecastClient } from '../../clients/typescript/facecast-client.js';
 import { UrlSigner } from '../../src/http/signed-urls.js';
 import type { WorkerEngine } from '../../src/inference/worker-engine.js';
 import { pcm, wav } from '../support/media.js';
@@ -128,6 +129,22 @@ describe('API keys', () => {
     expect(lines.join('')).toContain(id);
     for (const key of KEYS) expect(lines.join('')).not.toContain(key);
   });
+});
+
+it('the client brings its key, by socket too, and keeps its addresses fresh', async () => {
+  await start({ doors: { apiKeys: KEYS, signer: new UrlSigner('a key for signing of 32 letters!', 10) } });
+  const stranger = new FacecastClient(service.url, { maxAttempts: 1 });
+  await expect(stranger.init(portrait)).rejects.toMatchObject({ code: 'unauthorized', status: 401 });
+  const client = new FacecastClient(service.url, { apiKey: () => KEYS[1], WebSocket: WebSocket as never });
+  const session = await client.init(portrait, { live: true, record: true });
+  const speaking = await session.openSpeech();
+  await speaking.finish();
+  await session.waitUntilComplete();
+  expect((await session.download()).size).toBeGreaterThan(1000);
+  const found = client.attach(session.id);
+  expect((await fetch(found.hlsUrl)).status).toBe(403);
+  await found.status();
+  expect((await fetch(found.hlsUrl)).status).toBe(200);
 });
 
 it('signed addresses: playlists, segments and the download, each with its signature; without it nothing', async () => {
