@@ -1,0 +1,60 @@
+// The service as a process of its own, as its users start it.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const START_MILLISECONDS = 120_000;
+const STOP_MILLISECONDS = 10_000;
+
+/**
+ * Starts it on a free port of the loopback address, with its segments in a folder of its own, and waits until it is ready.
+ * @param environment settings besides those of this process
+ * @returns `{url, pid, hlsDirectory, stop}`; `stop` is idempotent and resolves when the process is gone
+ */
+export async function startService({ root, environment = {} }) {
+  const hlsDirectory = await mkdtemp(join(tmpdir(), 'load-'));
+  const ours = { PORT: '0', HOST: '127.0.0.1', HLS_DIR: hlsDirectory, LOG_LEVEL: 'info', DRAIN_SECONDS: '0' };
+  const child = spawn(process.execPath, [join(root, 'dist/main.js')], {
+    cwd: root,
+    env: { ...process.env, ...ours, ...environment },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const gone = once(child, 'exit');
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MILLISECONDS);
+      await gone;
+      clearTimeout(late);
+    }
+    await rm(hlsDirectory, { recursive: true, force: true });
+  };
+  try {
+    const port = await untilReady(child);
+    return { url: `http://127.0.0.1:${port}`, pid: child.pid, hlsDirectory, stop };
+  } catch (error) {
+    child.kill('SIGKILL');
+    await stop();
+    throw error;
+  }
+}
+
+/** Reads the log until the service says that it is ready; its errors go on to standard error. */
+function untilReady(child) {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error('The service was not ready in time.')), START_MILLISECONDS);
+    child.once('exit', (code, signal) => {
+      clearTimeout(late);
+      reject(new Error(`The service ended before it was ready (${signal ?? `exit code ${code}`}).`));
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (/"level":("error"|"fatal"|[56]0)/.test(line)) process.stderr.write(`${line}\n`);
+      if (!line.includes('"msg":"ready"')) return;
+      clearTimeout(late);
+      resolve(JSON.parse(line).port);
+    });
+  });
+}
