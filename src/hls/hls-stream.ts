@@ -174,6 +174,11 @@ export class HlsStream {
     return this.#encoder?.framesKept ?? 0;
   }
 
+  /** The frame after the last one that is on disk: a service that is started anew goes on there. */
+  get framesStored(): number {
+    return this.#published.framesStored;
+  }
+
   /** Whole segments so far. */
   get segments(): number {
     return this.#published.segments;
@@ -206,7 +211,10 @@ export class HlsStream {
     const { width, height } = this.#options;
     if (i420.byteLength !== (count * width * height * 3) / 2) throw new RangeError(`Not ${count} frames.`);
     if (this.framesWritten === this.firstFrame) {
-      this.#published.startedAt = Date.now() - Math.round((1000 * this.firstFrame) / this.#options.fps);
+      // A fed talk may have been made faster than it plays: its time must not go back.
+      const before = this.#resumed?.runs.at(-1)?.first.startedAt ?? 0;
+      const now = Date.now() - Math.round((1000 * this.firstFrame) / this.#options.fps);
+      this.#published.startedAt = Math.max(now, before);
     }
     this.timing.write(this.framesWritten, count);
     this.#encoder?.writeFrames(i420);

@@ -82,7 +82,8 @@ export class MediaWindow {
    * @returns those that have left the window
    */
   restore(segments: readonly ListedSegment[]): ListedSegment[] {
-    this.#segments.push(...segments);
+    // One by one: a talk of days has more than a call may have arguments.
+    for (const segment of segments) this.#segments.push(segment);
     this.#lastSegment = segments.at(-1)?.number ?? 0;
     return this.#slide();
   }

@@ -106,6 +106,14 @@ export class PublishedStream {
     return this.#window.lastSegment;
   }
 
+  /** The frame after the last one that is in a segment on disk. */
+  get framesStored(): number {
+    const [unwritten] = this.#unwritten.values();
+    if (unwritten) return unwritten[0]!.firstFrame;
+    const last = this.#window.segments.at(-1);
+    return last ? last.firstFrame + last.frames : 0;
+  }
+
   /** Requests that wait. */
   get waiting(): number {
     return this.#waiters.size;

@@ -1,11 +1,12 @@
 import { access, constants, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { processMark, runsStill } from './process-mark.js';
 import { isDiskFull } from './storage-error.js';
 
 /**
- * A file that says: this folder is one talk's, made by the service whose process id is in it. Nothing else is ever swept
- * away.
+ * A file that says: this folder is one talk's, made by the service whose process is named in it. Nothing else is ever
+ * swept away.
  */
 const MARKER = '.facecast-session';
 
@@ -62,7 +63,7 @@ export class SegmentStore {
     if (await isOurs(absolute)) await rm(absolute, { recursive: true, force: true });
     await makeFolder(dirname(absolute));
     await mkdir(absolute);
-    await writeFile(join(absolute, MARKER), String(process.pid)).catch(async (error) => {
+    await writeFile(join(absolute, MARKER), await processMark()).catch(async (error) => {
       // Nobody would know it for ours.
       await rm(absolute, { recursive: true, force: true });
       throw error;
@@ -78,7 +79,7 @@ export class SegmentStore {
     const absolute = resolve(directory);
     if (!(await isOurs(absolute))) throw new Error(`${directory} is no folder of a session.`);
     if (await isInUse(absolute)) throw new Error(`Another service is at work in ${directory}.`);
-    await writeFile(join(absolute, MARKER), String(process.pid));
+    await writeFile(join(absolute, MARKER), await processMark());
     const store = new SegmentStore(absolute, patienceMilliseconds);
     const numbers = (await readdir(absolute)).flatMap((name) => segmentNumber(name) ?? []);
     if (numbers.length > 0) {
@@ -153,6 +154,11 @@ export class SegmentStore {
     }
   }
 
+  /** The newest segment turned out not to be whole: the next one takes its name. Before anything is written. */
+  forgetNewest(): void {
+    this.#newestSegment--;
+  }
+
   /** No write waits for room any more. */
   hurry(): void {
     this.#hurry.abort();
@@ -217,14 +223,7 @@ export async function removeSession(hlsDirectory: string, id: string): Promise<v
 
 /** Whether another process that still runs made the folder. */
 async function isInUse(folder: string): Promise<boolean> {
-  const pid = Number(await readFile(join(folder, MARKER), 'utf8').catch(() => ''));
-  if (!(pid > 0) || pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  return runsStill(await readFile(join(folder, MARKER), 'utf8').catch(() => ''));
 }
 
 async function isOurs(folder: string): Promise<boolean> {

@@ -40,8 +40,9 @@ export function noteStream(store: SegmentStore, { formats, ...notes }: StreamNot
  */
 export async function readStream(store: SegmentStore): Promise<ResumedStream | undefined> {
   const text = await readFile(store.path(RECORD_NAME), 'utf8').catch(() => undefined);
+  const nextFrame = await endOfNewest(store);
   const [oldest, newest] = store.range;
-  if (text === undefined || newest === 0) return undefined;
+  if (text === undefined || nextFrame === undefined) return undefined;
   const { runs, ended, numbers, configurations } = JSON.parse(text);
   const [videoConfiguration, soundConfiguration] = configurations.map((each: string) => Buffer.from(each, 'base64'));
   const known = (runs as RecordedRun[]).filter(({ first }) => first.number <= newest);
@@ -53,22 +54,48 @@ export async function readStream(store: SegmentStore): Promise<ResumedStream | u
   for (let number = oldest; number <= newest; number++) {
     sizes.push((await stat(store.path(segmentName(number)))).size);
   }
-  const nextFrame = endOfSegment(await readFile(store.path(segmentName(newest))));
   const count = newest - last.first.number + 1;
   const whole = { ...last, count, frames: nextFrame - last.first.firstFrame };
   return {
-    ...{ runs: [...known.slice(0, -1), whole], ended: ended && known.length === runs.length, nextFrame },
+    ...{ runs: [...known.slice(0, -1), whole], nextFrame },
+    // Its end was noted behind its last segment; that one may have been lost all the same.
+    ended: ended && known.length === runs.length && whole.frames === last.frames,
     ...{ formats: { ...numbers, videoConfiguration, soundConfiguration }, inits, sizes },
   };
+}
+
+/**
+ * The frame after the newest segment that is whole. Segments are not synced, so a power failure may leave some that are not:
+ * the store forgets these.
+ * @returns undefined where there are no segments
+ * @throws Error where none is whole
+ */
+async function endOfNewest(store: SegmentStore): Promise<number | undefined> {
+  const [oldest, newest] = store.range;
+  for (let number = newest; number >= oldest; number--) {
+    const segment = await readFile(store.path(segmentName(number)));
+    try {
+      return endOfSegment(segment);
+    } catch (cause) {
+      if (number === oldest) throw new Error('No segment of the stream is whole.', { cause });
+      store.forgetNewest();
+    }
+  }
+  return undefined;
 }
 
 /** Ticks of the picture's clock in one frame; see the packager. */
 const FRAME_TICKS = 512;
 
-/** @returns the frame after the last one in a segment, read from its fragments (ISO/IEC 14496-12, 8.8) */
+/**
+ * @returns the frame after the last one in a segment, read from its fragments (ISO/IEC 14496-12, 8.8)
+ * @throws Error when it is not whole, or none of ours
+ */
 export function endOfSegment(segment: Buffer): number {
   let end = 0;
+  let last = '';
   for (const [type, moof] of boxes(segment)) {
+    last = type;
     if (type !== 'moof') continue;
     for (const [trafType, traf] of boxes(moof)) {
       if (trafType !== 'traf') continue;
@@ -82,12 +109,14 @@ export function endOfSegment(segment: Buffer): number {
       }
     }
   }
+  if (last !== 'mdat') throw new Error('The segment has no media at its end.');
   return end;
 }
 
 /** Types and contents of the boxes that follow each other. */
 function* boxes(bytes: Buffer): Generator<[type: string, content: Buffer]> {
-  for (let at = 0; at + 8 <= bytes.length; ) {
+  for (let at = 0; at < bytes.length; ) {
+    if (at + 8 > bytes.length) throw new Error('A box is cut short.');
     const size = bytes.readUInt32BE(at);
     if (size < 8 || at + size > bytes.length) throw new Error('A box is longer than its file.');
     yield [bytes.toString('latin1', at + 4, at + 8), bytes.subarray(at + 8, at + size)];

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { processMark, runsStill } from '../../src/hls/process-mark.js';
 import {
   leftSessions,
   prepareHlsDirectory,
@@ -115,6 +116,21 @@ describe('leftSessions', () => {
     writeFileSync(join(folder, '.facecast-session'), '1');
     expect(await leftSessions(join(root, 'running'))).toEqual([]);
     expect(existsSync(folder)).toBe(true);
+  });
+});
+
+describe('the process of a mark', () => {
+  it('is this one, one that is gone, or one that still runs', async () => {
+    expect(await processMark()).toMatch(/^\d+ [\w-]+:\d+$/);
+    expect(await runsStill(await processMark())).toBe(false);
+    expect(await runsStill('4194303')).toBe(false);
+    expect(await runsStill('')).toBe(false);
+    expect(await runsStill(String(process.ppid))).toBe(true);
+  });
+
+  it('is not another program that has its id since the machine was started again', async () => {
+    const [, start] = (await processMark()).split(' ');
+    expect(await runsStill(`${process.ppid} ${start}`)).toBe(false);
   });
 });
 
