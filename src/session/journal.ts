@@ -96,7 +96,7 @@ export class Journal {
   /**
    * Puts other entries in the place of all that there are, at once: a crash finds the old ones or the new ones.
    * @param change is given all entries, the opening first
-   * @throws Error of the file system; the journal is as it was then
+   * @throws Error of the file system; the journal has the old entries then, or the new ones
    */
   rewrite(change: (entries: JournalEntry[]) => readonly JournalEntry[]): Promise<void> {
     // What was appended before is in it, what is appended from now on follows.
@@ -115,14 +115,16 @@ export class Journal {
         }
         await file.datasync();
         await rename(`${path}.part`, path);
-        await syncFolder(this.#directory);
       } catch (error) {
         await file.close();
         throw error;
       }
-      await this.#file.close();
+      // It has the name now: what is appended from here on belongs into it, whatever fails.
+      const before = this.#file;
       this.#file = file;
       this.#length = at;
+      await before.close();
+      await syncFolder(this.#directory);
     });
     this.#writing = rewriting.catch(() => undefined);
     return rewriting;
@@ -164,6 +166,8 @@ export function parseJournal(content: Buffer): { entries: JournalEntry[]; length
   let at = 0;
   while (at + HEAD_BYTES <= content.length) {
     const wordsLength = content.readUInt32LE(at);
+    // No entry is without words, but zeros have the checksum of nothing: a file system may leave them behind after a power failure.
+    if (wordsLength === 0) break;
     const end = at + HEAD_BYTES + wordsLength + content.readUInt32LE(at + 4);
     if (end > content.length) break;
     const body = content.subarray(at + HEAD_BYTES, end);

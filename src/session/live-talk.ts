@@ -178,6 +178,8 @@ export class LiveTalk implements Talk {
    */
   interrupt(): Promise<number> {
     const dropping = this.#speech.drop();
+    // Awaited below; a talk that is stopped before is not to bring the process down.
+    dropping.catch(() => undefined);
     return this.#inOrder(async () => {
       const end = Math.max(this.#soundWritten / SOUND_PER_FRAME, this.#frames);
       // Windows that hear nothing of what is taken back stay, however long they have been waiting; the others begin anew.

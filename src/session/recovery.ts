@@ -28,7 +28,7 @@ export function recover(entries: readonly AcceptedEntry[], frame: number | undef
   let sounds = 0;
   let lastIndex: number | undefined;
   let heard = { sound: 0, seconds: 0 };
-  const all: (AcceptedEntry & { readonly sound: number | undefined })[] = [];
+  const all: (AcceptedEntry & { readonly sound: number | undefined; readonly soundsBefore: number })[] = [];
   for (const entry of entries) {
     const { accepted, bytes } = entry;
     const { kind } = accepted;
@@ -43,12 +43,14 @@ export function recover(entries: readonly AcceptedEntry[], frame: number | undef
       if (frame !== undefined && accepted.frame <= frame && later) heard = accepted;
     } else if (kind !== 'complete') {
       if (kind === 'chunk') lastIndex = accepted.index ?? lastIndex;
-      all.push({ ...entry, sound: bytes.length > 0 ? sounds++ : undefined });
+      all.push({ ...entry, soundsBefore: sounds, sound: bytes.length > 0 ? sounds++ : undefined });
     }
   }
-  const retaken = all.flatMap((entry) => {
+  const retaken = all.flatMap(({ soundsBefore, ...entry }) => {
     const { sound, accepted } = entry;
     const ends = accepted.kind === 'finish' || (accepted.kind === 'chunk' && accepted.final);
+    // Words about sound that was heard are forgotten with it, but for the end of the talk.
+    if (sound === undefined && !ends && soundsBefore <= heard.sound) return [];
     if (sound === undefined || sound > heard.sound) return [{ ...entry, heardSeconds: 0 }];
     if (sound === heard.sound) return [{ ...entry, heardSeconds: heard.seconds }];
     // It was heard, but it may be the one that says that nothing follows.
@@ -59,7 +61,7 @@ export function recover(entries: readonly AcceptedEntry[], frame: number | undef
 
 /**
  * What a live talk must remember of all that it has accepted. Pure.
- * @param frame everything before it was shown
+ * @param frame the first one that the stream may lack when the service comes back
  */
 export function unsaid(entries: readonly AcceptedEntry[], frame: number): AcceptedEntry[] {
   const { retaken, lastIndex, sounds } = recover(entries, frame);
@@ -70,5 +72,6 @@ export function unsaid(entries: readonly AcceptedEntry[], frame: number): Accept
   return [
     ...words.map((accepted) => ({ accepted, bytes: Buffer.alloc(0) })),
     ...retaken.map(({ accepted, bytes }) => ({ accepted, bytes })),
+    ...entries.filter(({ accepted }) => accepted.kind === 'shown' && accepted.frame > frame),
   ];
 }

@@ -54,6 +54,8 @@ const COMPACT_BYTES = 32 * 1024 * 1024;
 export class SessionJournal {
   readonly #journal: Journal;
   #compacting = false;
+  /** Bytes from which on compacting may be worth it: twice what was left the last time. */
+  #compactAt = COMPACT_BYTES;
 
   private constructor(journal: Journal) {
     this.#journal = journal;
@@ -86,15 +88,20 @@ export class SessionJournal {
     return this.#journal.append({ ...accepted }, bytes).catch(explain);
   }
 
-  /** Forgets what a live talk has said before a frame, where that has become much. */
+  /**
+   * Forgets what a live talk has said before a frame, where that has become much.
+   * @param frame the first one that a crash may take away
+   */
   async compact(frame: number): Promise<void> {
-    if (this.#journal.length < COMPACT_BYTES || this.#compacting) return;
+    if (this.#journal.length < this.#compactAt || this.#compacting) return;
     this.#compacting = true;
     try {
       await this.#journal.rewrite(([opening, ...entries]) => {
         return [opening!, ...unsaid(entries.map(asAccepted), frame).map(asEntry)];
       });
     } finally {
+      // Also where it failed, or where nothing has been said yet: not again for every second that is shown.
+      this.#compactAt = Math.max(COMPACT_BYTES, 2 * this.#journal.length);
       this.#compacting = false;
     }
   }
@@ -105,7 +112,10 @@ export class SessionJournal {
 }
 
 function asAccepted({ words, bytes }: JournalEntry): AcceptedEntry {
-  return { accepted: words as unknown as Accepted, bytes: Buffer.from(bytes) };
+  return {
+    accepted: words as unknown as Accepted,
+    bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+  };
 }
 
 function asEntry({ accepted, bytes }: AcceptedEntry): JournalEntry {

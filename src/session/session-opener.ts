@@ -131,7 +131,10 @@ export class SessionOpener {
       undo.push(() => stream.close({ removeFiles: false }));
       if (stream.finished) {
         const talk = new EndedTalk(stream.firstFrame);
-        return this.#session(opening, { avatar: undefined, stream, talk, journal, logger });
+        session = this.#session(opening, { avatar: undefined, stream, talk, journal, logger });
+        // A chunk that is sent again, because its answer was lost, is known.
+        await session.replay({ ...recover(entries, undefined), retaken: [] });
+        return session;
       }
       const portrait = async () => decodePortrait(await readFile(join(directory, PORTRAIT_NAME)));
       const avatar = await DurableAvatar.open({ ...this.#options, portrait, avatar: opening.avatar, logger });

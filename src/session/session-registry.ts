@@ -124,16 +124,16 @@ export class SessionRegistry {
     const { hlsDirectory, idleMinutes, logger } = this.#options;
     const removed: string[] = [];
     for (const { id, idleMilliseconds, journaled } of await leftSessions(hlsDirectory)) {
-      if (!journaled || idleMilliseconds > idleMinutes * 60_000) {
-        await removeSession(hlsDirectory, id);
-        removed.push(id);
-        continue;
-      }
       try {
+        if (!journaled || idleMilliseconds > idleMinutes * 60_000) {
+          await removeSession(hlsDirectory, id);
+          removed.push(id);
+          continue;
+        }
         const session = await this.#opener.reopen(id);
         if (session) this.#sessions.set(id, session);
       } catch (err) {
-        logger.error({ err, session: id }, 'session could not be brought back');
+        logger.error({ err, session: id }, 'session could neither be brought back nor removed');
       }
     }
     if (removed.length > 0) logger.info({ sessions: removed }, 'removed what an earlier service has left');

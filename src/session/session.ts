@@ -104,7 +104,9 @@ export class Session {
       },
       onShown: (frame, sound, seconds) => {
         this.#note({ kind: 'shown', frame, sound, seconds });
-        this.#journal.compact(frame).catch((err) => this.#logger.warn({ err }, 'journal not compacted'));
+        this.#journal
+          .compact(this.stream.framesStored)
+          .catch((err) => this.#logger.warn({ err }, 'journal not compacted'));
       },
       onComplete: () => this.#completed(),
       onFailure: (reason) => this.fail(reason),
@@ -219,8 +221,10 @@ export class Session {
     this.#refuseIfOver();
     this.touch();
     this.#interruptions++;
+    // Noted at once: what is accepted while it is being carried out follows it.
+    const noted = this.#note({ kind: 'interrupted' });
     const droppedSeconds = (await this.#talk.interrupt()) / MODEL_SAMPLE_RATE;
-    this.#note({ kind: 'interrupted' });
+    await noted;
     this.events.tell('interrupted', this.framesGenerated, { droppedSeconds });
     return { droppedSeconds };
   }
@@ -259,7 +263,8 @@ export class Session {
     if (this.#closed) return;
     this.#closed = true;
     this.#order.close();
-    this.events.tell('closed', this.framesGenerated);
+    // A talk that is complete has told it.
+    if (!this.#complete) this.events.tell('closed', this.framesGenerated);
     await this.#journal.close();
     await this.stream.close({ removeFiles });
     // First, because it takes back what waits for its turn: that of a talk which is far ahead may be long in coming.
@@ -336,9 +341,10 @@ export class Session {
     return decodeAudioChunk(bytes, { ...hint, sampleRate: this.audioSampleRate });
   }
 
-  /** Notes something that nobody waits for. */
-  #note(accepted: Accepted): void {
-    this.#journal.accept(accepted).catch((err) => this.#logger.warn({ err }, 'journal not written'));
+  /** Notes something that happens all the same. Resolves when it is on the disk, or is not to be had there. */
+  async #note(accepted: Accepted): Promise<void> {
+    if (this.#closed) return;
+    await this.#journal.accept(accepted).catch((err) => this.#logger.warn({ err }, 'journal not written'));
   }
 
   #completed(): void {
@@ -361,7 +367,7 @@ export class Session {
     if (this.#closed) throw new AppError('session_not_found', 'The session was deleted.');
     if (this.#error)
       throw new AppError('session_closed', `The session has ended with an error: ${this.#error.message}`);
-    if (this.#finalChunkSeen) {
+    if (this.#finalChunkSeen || this.#complete) {
       throw new AppError('session_closed', 'The final chunk was fed before; init another session to go on speaking.');
     }
   }

@@ -44,6 +44,7 @@ export class SpeechInput {
       const forStream = await this.#forStream.push(second, sampleRate);
       // The sound first: whoever sees a window finds its sound in the queue.
       this.#sound.append(forStream);
+      this.#sound.forgetBefore(this.#soundTaken);
       this.windows.push(forModel);
       onSecond();
     }

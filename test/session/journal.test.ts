@@ -78,6 +78,13 @@ it('does not believe bytes that are not what was written', async () => {
   expect(await readBack()).toHaveLength(3);
 });
 
+it('does not take zeros for entries, which a power failure may leave behind', async () => {
+  await written(2);
+  await appendFile(path, Buffer.alloc(4096));
+  expect(await readBack()).toHaveLength(3);
+  expect((await readFile(path)).length).toBeLessThan(4096);
+});
+
 it('is not there before its opening is whole', async () => {
   expect(await Journal.resume(directory)).toBeUndefined();
   await written(0);
