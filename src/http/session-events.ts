@@ -17,7 +17,10 @@ export function sendEvents(session: Session, request: Request, response: Respons
   session.touch();
   const last = Number(request.get('Last-Event-ID') || Number.NaN);
   // Of a session that is over, all that is kept.
-  const after = Number.isInteger(last) ? last : session.over ? 0 : session.events.lastId;
+  const known = Number.isInteger(last) && last >= 0;
+  // An id that was never given is of the time before the service was started anew: nothing since then is known to him.
+  const missed = known && last > session.events.lastId ? 0 : last;
+  const after = known ? missed : session.over ? 0 : session.events.lastId;
   if (session.over && after >= session.events.lastId) {
     // 9.2.3: "Clients will reconnect if the connection is closed; a client can be told to stop reconnecting using the
     // HTTP 204 No Content response code."
@@ -33,6 +36,8 @@ export function sendEvents(session: Session, request: Request, response: Respons
     return;
   }
   const write = (text: string) => {
+    // Ended, but not all of it read: there is no 'close' until then, and a write would end the process.
+    if (response.writableEnded) return;
     if (response.writableLength > MOST_WAITING_BYTES) response.destroy();
     else response.write(text);
   };
@@ -42,15 +47,19 @@ export function sendEvents(session: Session, request: Request, response: Respons
     write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(inSnakeCase(event))}\n\n`);
     if (event.type === 'closed') response.end();
   }, after);
+  const stop = () => {
+    clearInterval(heartbeat);
+    unsubscribe();
+  };
   const heartbeat = setInterval(() => {
+    // Of an answer that waits behind others on its connection, nobody is told that this is gone.
+    if (response.writableEnded || request.socket.destroyed) return stop();
     session.touch();
     write(': still here\n\n');
   }, HEARTBEAT_MILLISECONDS);
-  response.once('close', () => {
-    clearInterval(heartbeat);
-    unsubscribe();
-  });
+  response.once('close', stop);
   if (session.over) response.end();
+  if (response.writableEnded) stop();
 }
 
 function inSnakeCase({ type, at, frame, seconds, detail, droppedSeconds }: SessionEvent): z.input<typeof eventData> {
