@@ -174,7 +174,7 @@ it('a client who feeds ten times too fast is told how much waits, and what it wa
     }
     refusals++;
     expect({ status, ...body }).toMatchObject({ status: 429, code: 'session_lagging' });
-    expect(Number(/^([\d.]+) s of speech wait/.exec(body.detail)![1])).toBeGreaterThan(3);
+    expect(Number(/^([\d.]+) s of speech wait/.exec(body.detail)![1])).toBeGreaterThanOrEqual(3);
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
   }
   expect(refusals).toBeGreaterThan(0);

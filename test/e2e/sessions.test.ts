@@ -87,6 +87,12 @@ it('says how the session goes', async () => {
   expect((await api.status(id)).body).toEqual({
     session_id: id,
     status: 'waiting_for_audio',
+    live: false,
+    hls_url: `/hls/${id}/playlist.m3u8`,
+    multivariant_url: `/hls/${id}/multivariant.m3u8`,
+    download_url: `/api/hls/${id}/download`,
+    queued_seconds: 0,
+    lag_seconds: 0,
     total_frames_generated: 0,
     buffer_samples: 0,
     error: null,

@@ -303,8 +303,7 @@ it('goes on with the picture before where one comes too late, and says so; the s
   expect(stream.frames.some((level) => level > 0)).toBe(true);
   avatar.renderMilliseconds = 0;
   const { frames } = talk;
-  await until(() => talk.frames > frames + 25, 'caught up');
-  expect(stream.frames.slice(-3)).toEqual([0, 0, 0]);
+  await until(() => talk.frames > frames + 25 && stream.frames.slice(-3).every((level) => level === 0), 'caught up');
 });
 
 it('begins with its first picture, however long that takes, and can be interrupted before', async () => {
