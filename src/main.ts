@@ -8,6 +8,7 @@ import { measureEncoderCost } from './hls/encoder-cost.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
 import { STREAM_SOUND_RATE } from './hls/hls-stream.js';
 import { prepareHlsDirectory } from './hls/segment-store.js';
+import { sweepSocketFolders } from './hls/socket-folder.js';
 import { ApiKeys } from './http/api-keys.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
@@ -39,6 +40,7 @@ async function main(): Promise<void> {
   instruments.collectProcess();
   await checkFfmpeg();
   await prepareHlsDirectory(config.hlsDirectory);
+  await sweepSocketFolders();
 
   let service: ServiceHealth | undefined;
   const ready = () => {

@@ -1,6 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import ffmpeg, { type FfmpegCommand } from 'fluent-ffmpeg';
 import { AppError } from '../errors.js';
@@ -9,6 +8,7 @@ import { type EncoderFormat, encoderArguments } from './encoder-arguments.js';
 import { EncoderInput } from './encoder-input.js';
 import { EncoderOutput } from './encoder-output.js';
 import { FlvDemuxer, type FlvPacket } from './flv.js';
+import { makeSocketFolder } from './socket-folder.js';
 
 /** Frames that may wait for FFmpeg before `drained` makes the caller wait: 3 MB at 512x512. */
 const MAX_QUEUED_FRAMES = 8;
@@ -76,8 +76,7 @@ export class Encoder {
    * @throws AppError `internal` when it does not start.
    */
   static async open(options: EncoderOptions): Promise<Encoder> {
-    // The shortest name, because a Unix socket's path may have as few as 103 characters.
-    const encoder = new Encoder(options, await mkdtemp(join(tmpdir(), 'facecast-')));
+    const encoder = new Encoder(options, await makeSocketFolder());
     try {
       await encoder.#start();
     } catch (cause) {
