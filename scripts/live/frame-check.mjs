@@ -6,7 +6,7 @@ export class FrameCheck {
   /** An earlier picture stood in for one that was not drawn in time; the service tells of it as `lagging`. */
   late = 0;
   unread = 0;
-  /** Places of pictures that are neither their own nor the one shown before. */
+  /** Places of pictures that come before their time, or go back behind one that was shown. */
   outOfPlace = [];
   #shown = -1;
 
@@ -16,9 +16,11 @@ export class FrameCheck {
     for (const code of codes) {
       const place = this.frames++;
       if (code === undefined) this.unread++;
-      else if (code.frame === place) this.#shown = place;
-      else if (code.frame === this.#shown) this.late++;
-      else this.outOfPlace.push(place);
+      else if (code.frame > place || code.frame < this.#shown) this.outOfPlace.push(place);
+      else {
+        if (code.frame < place) this.late++;
+        this.#shown = code.frame;
+      }
     }
   }
 }

@@ -290,12 +290,12 @@ describe('segments', () => {
 });
 
 describe('checks of a stream', () => {
-  it('count pictures that are late, unread or out of place', () => {
+  it('count pictures that are late, unread, or out of place: too early or going back', () => {
     const check = new FrameCheck();
-    const codes = [0, 1, 1, 1, 4, undefined, 6, 5, 8, 8].map((frame) => (frame === undefined ? undefined : { frame }));
+    const codes = [0, 0, 1, 1, 4, undefined, 6, 5, 9, 7].map((frame) => (frame === undefined ? undefined : { frame }));
     check.add({ firstFrame: 0, codes: codes.slice(0, 4) });
     check.add({ firstFrame: 4, codes: codes.slice(4) });
-    expect(check).toMatchObject({ frames: 10, late: 3, unread: 1, outOfPlace: [7] });
+    expect(check).toMatchObject({ frames: 10, late: 4, unread: 1, outOfPlace: [7, 8] });
     expect(() => check.add({ firstFrame: 11, codes: [] })).toThrow('10 is next');
   });
 
