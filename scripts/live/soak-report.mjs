@@ -10,6 +10,8 @@ const MOST_SPREAD = 5;
 const MOST_DRIFT = 50;
 /** Megabytes gained in ten minutes. */
 const MOST_GROWTH = 1;
+/** So many minutes have least values that tell a slope. */
+const LEAST_MINUTES = 5;
 
 /** Seconds at the beginning that memory is not judged by. */
 export function warmUpSeconds(minutes) {
@@ -59,11 +61,26 @@ function drift(points) {
   return middle(points.slice(-third)) - middle(points.slice(0, third));
 }
 
-/** Megabytes at the end of the warm-up and at the end, and gained in ten minutes between. */
+/**
+ * Megabytes at the end of the warm-up and at the end, and gained in ten minutes between. The least of each minute counts,
+ * where there are enough: what is above it is waiting to be collected.
+ */
 function growth(points, warmUp) {
   const judged = points.filter(([seconds]) => seconds >= warmUp);
   if (judged.length < 2) return undefined;
-  return { from: judged[0][1], to: judged.at(-1)[1], perTenMinutes: slope(judged) * 600 };
+  const least = leastOfEach(60, judged);
+  const line = least.length >= LEAST_MINUTES ? least : judged;
+  return { from: line[0][1], to: line.at(-1)[1], perTenMinutes: slope(line) * 600 };
+}
+
+/** The lowest point of each stretch of so many seconds. */
+function leastOfEach(seconds, points) {
+  const lowest = new Map();
+  for (const point of points) {
+    const stretch = Math.floor(point[0] / seconds);
+    if (!(lowest.get(stretch)?.[1] <= point[1])) lowest.set(stretch, point);
+  }
+  return [...lowest.values()];
 }
 
 /** Rows of the table: `{name, value, promise?, kept?}`. */

@@ -41,7 +41,8 @@ function record() {
     edges: every(0.2, 1800, (at) => 30 + (at % 7)),
     memory: {
       // It grows while it warms up, which does not count.
-      service: every(10, 1800, (at) => Math.min(at, 290) / 10 + 200 + (at % 3)),
+      // Garbage comes and goes, more of it towards the end.
+      service: every(10, 1800, (at) => Math.min(at, 290) / 10 + 200 + ((at / 10) % 6) * (at / 200)),
       encoder: every(10, 1800, () => 64),
     },
     events: { speech_started: 3 },
