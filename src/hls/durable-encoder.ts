@@ -3,6 +3,7 @@ import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { Encoder, type EncoderOptions } from './encoder.js';
 import type { FlvPacket } from './flv.js';
+import { SOUND_PACKET_SAMPLES } from './packager.js';
 import { Unsettled } from './unsettled.js';
 
 /** So many deaths within the time, or without a frame settled between them, and the encoder gives up. */
@@ -15,9 +16,6 @@ const RETRY_MILLISECONDS = 200;
 /** FFmpeg that gives nothing out for so long, while it has what it needs, hangs. */
 const STALL_SECONDS = 10;
 const CHECKS_PER_STALL = 10;
-
-/** Samples of sound in one AAC packet. */
-const SOUND_PACKET_SAMPLES = 1024;
 
 /**
  * An AAC packet is decoded with the help of the one before, so the first of a new process must be what the old one's next

@@ -5,7 +5,7 @@ import type { DeliveryDirectives } from './blocking-reload.js';
 import { Download } from './download.js';
 import { DurableEncoder } from './durable-encoder.js';
 import type { PictureSize } from './encoder-arguments.js';
-import { Packager } from './packager.js';
+import { Packager, SOUND_PACKET_SAMPLES } from './packager.js';
 import { PartTiming } from './part-timing.js';
 import { type MediaFile, PublishedStream } from './published-stream.js';
 import { SegmentStore } from './segment-store.js';
@@ -153,6 +153,12 @@ export class HlsStream {
       onError: (error) => this.#fail(error),
       firstFrame: this.firstFrame,
     });
+  }
+
+  /** Seconds of sound, from the first frame to be written on, that are in the last segment already. */
+  get soundBeyondSeconds(): number {
+    const start = (this.firstFrame * STREAM_SOUND_RATE) / this.#options.fps;
+    return (Math.ceil(start / SOUND_PACKET_SAMPLES) * SOUND_PACKET_SAMPLES - start) / STREAM_SOUND_RATE;
   }
 
   /** The first frame to be written: 0, or where a stream that was resumed goes on. */

@@ -3,7 +3,7 @@ import { fragment, type VideoSample } from './fragment.js';
 import { initSegment, type TrackFormats } from './init-segment.js';
 
 /** Samples of sound in one AAC packet. */
-const SOUND_PACKET_SAMPLES = 1024;
+export const SOUND_PACKET_SAMPLES = 1024;
 
 /** Ticks a frame lasts; with 25 frames a second the timescale is 12800, as FFmpeg's MP4 muxer chooses it. */
 const FRAME_TICKS = 512;

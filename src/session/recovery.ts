@@ -23,11 +23,16 @@ export interface Recovery {
  * takes what nobody has heard: behind the last interruption, and behind what was shown before the first frame that the stream
  * does not have.
  * @param frame that frame, of a live talk; undefined for a fed one
+ * @param soundBeyondSeconds sound that the stream has of that frame already, as its packets reach beyond its pictures
  */
-export function recover(entries: readonly AcceptedEntry[], frame: number | undefined): Recovery {
+export function recover(
+  entries: readonly AcceptedEntry[],
+  frame: number | undefined,
+  soundBeyondSeconds = 0,
+): Recovery {
   let sounds = 0;
   let lastIndex: number | undefined;
-  let heard = { sound: 0, seconds: 0 };
+  let heard: { sound: number; seconds: number; frame?: number } = { sound: 0, seconds: 0 };
   const all: (AcceptedEntry & { readonly sound: number | undefined; readonly soundsBefore: number })[] = [];
   for (const entry of entries) {
     const { accepted, bytes } = entry;
@@ -52,7 +57,10 @@ export function recover(entries: readonly AcceptedEntry[], frame: number | undef
     // Words about sound that was heard are forgotten with it, but for the end of the talk.
     if (sound === undefined && !ends && soundsBefore <= heard.sound) return [];
     if (sound === undefined || sound > heard.sound) return [{ ...entry, heardSeconds: 0 }];
-    if (sound === heard.sound) return [{ ...entry, heardSeconds: heard.seconds }];
+    if (sound === heard.sound) {
+      const beyond = heard.frame === frame && heard.seconds > 0 ? soundBeyondSeconds : 0;
+      return [{ ...entry, heardSeconds: heard.seconds + beyond }];
+    }
     // It was heard, but it may be the one that says that nothing follows.
     return ends ? [{ ...entry, bytes: Buffer.alloc(0), sound: undefined, heardSeconds: 0 }] : [];
   });

@@ -141,7 +141,7 @@ export class SessionOpener {
       undo.push(() => avatar.close());
       const talk = this.#talk(opening, avatar, stream);
       session = this.#session(opening, { avatar, stream, talk, journal, logger });
-      const recovery = recover(entries, opening.live && stream.firstFrame);
+      const recovery = recover(entries, opening.live && stream.firstFrame, stream.soundBeyondSeconds);
       session.replay(recovery).catch((error) => session?.fail(error));
       logger.info({ frame: stream.firstFrame, accepted: recovery.retaken.length }, 'session brought back');
       return session;

@@ -31,6 +31,16 @@ it('a live talk takes what nobody has heard', () => {
   expect(summary(entries, 1000)).toEqual([[2, 0.75]]);
 });
 
+it('what the last packet of sound reaches beyond the last frame was heard too', () => {
+  const heardOf = (entries: AcceptedEntry[], frame: number) =>
+    recover(entries, frame, 0.01).retaken.map(({ sound: number, heardSeconds }) => [number, heardSeconds]);
+  expect(heardOf([sound(), shown(25, 0, 0.5)], 25)).toEqual([[0, 0.51]]);
+  // Nothing was being said there, or what was said there is not known.
+  expect(heardOf([sound(), shown(25, 0, 0)], 25)).toEqual([[0, 0]]);
+  expect(heardOf([sound(), shown(25, 0, 0.5)], 50)).toEqual([[0, 0.5]]);
+  expect(heardOf([sound()], 25)).toEqual([[0, 0]]);
+});
+
 it('what an interruption dropped stays dropped, whatever was shown', () => {
   const entries = [chunk(0), sound(), shown(25, 0, 0.5), interrupted, shown(50, 0, 0.6), sound()];
   expect(summary(entries, 30)).toEqual([[2, 0]]);
