@@ -19,7 +19,7 @@ const REWIND_BLEND_FRAMES = 3;
  * solving them to whoever asks, who may do so for several sessions at once.
  *
  * The first window may start anywhere. Another may start before frames that are final already: these are forgotten, and the
- * new motion takes over from them within three frames; where they are not remembered any more, it begins anew.
+ * new motion takes over from them within three frames; where they are not remembered any more, or it starts behind them, it begins anew.
  */
 export class MotionGenerator {
   readonly options: FlowOptions;
@@ -50,7 +50,6 @@ export class MotionGenerator {
    * Yields one problem after another and wants each one's solution `[W, D]` back.
    * @param features of the window proper, `[frames, C]`
    * @returns the frames that this window makes final: all but those the next window generates again.
-   * @throws RangeError when the window starts behind the final frames
    */
   *generate(window: MotionWindow, features: Float32Array): Generator<FlowProblem, Motion, Float32Array> {
     const { tokens: D, features: C } = this.#sizes;
@@ -72,8 +71,7 @@ export class MotionGenerator {
   #rewind(startFrame: number): void {
     const { tokens: D, features: C } = this.#sizes;
     const frames = this.#end! - startFrame;
-    if (frames < 0) throw new RangeError(`A window at frame ${startFrame} leaves a gap behind ${this.#end}.`);
-    if (frames > Math.min(this.#framesBehind, MOST_REWOUND_FRAMES)) {
+    if (frames < 0 || frames > Math.min(this.#framesBehind, MOST_REWOUND_FRAMES)) {
       this.#forget(startFrame);
       return;
     }

@@ -273,8 +273,8 @@ export class HlsStream {
    * @param signal as for `playlist`.
    * @throws AppError `not_ready` when the hinted part does not come in time.
    */
-  media(name: string, signal?: AbortSignal): Promise<MediaFile | undefined> {
-    return this.#published.media(name, signal);
+  media(name: string, edition?: string, signal?: AbortSignal): Promise<MediaFile | undefined> {
+    return this.#published.media(name, edition, signal);
   }
 
   /**
@@ -311,7 +311,9 @@ export class HlsStream {
   }
 
   async #close(removeFiles: boolean): Promise<void> {
-    this.#published.close();
+    // Where its files stay, it comes back when the service does.
+    const again = new AppError('draining', 'The service is being started again.', { retryAfterSeconds: 2 });
+    this.#published.close(removeFiles ? undefined : again);
     this.#store.hurry();
     await Promise.all([this.#encoder?.close(), this.#download.close()]);
     if (removeFiles) await this.#store.remove();

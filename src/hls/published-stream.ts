@@ -70,7 +70,7 @@ export class PublishedStream {
   readonly #left: LeftSegments;
   #lastSegmentParts = 0;
   #ended: { readonly at: number; readonly failure: AppError | undefined } | undefined;
-  #closed = false;
+  #closed: AppError | undefined;
   /** Playlists as they are until something changes. */
   readonly #texts = new Map<string, string>();
 
@@ -168,9 +168,9 @@ export class PublishedStream {
     noteStream(store, { runs: this.#record.runs, ended, formats: this.#formats }).catch(onStoringFailed);
   }
 
-  /** Wakes every waiter; nothing can be had any more. */
-  close(): void {
-    this.#closed = true;
+  /** Wakes every waiter; nothing can be had any more. @param reason what those who ask are told */
+  close(reason = new AppError('session_not_found', 'This session is closed.')): void {
+    this.#closed = reason;
     this.#changed();
   }
 
@@ -214,16 +214,16 @@ export class PublishedStream {
   }
 
   /**
-   * An init segment, a segment or a part; the part that is hinted at when it is whole. undefined for every other name.
+   * An init segment, a segment or a part of this edition, or of any where none is named; the part that is hinted at when it is whole. undefined for every other name.
    * @throws AppError `not_ready` when the hinted part does not come in time; the signal's reason
    */
-  async media(name: string, signal?: AbortSignal): Promise<MediaFile | undefined> {
+  async media(name: string, edition?: string, signal?: AbortSignal): Promise<MediaFile | undefined> {
     const init = this.#inits.findIndex((_, i) => initName(i + 1) === name);
     if (init >= 0) return { bytes: this.#inits[init] };
     const part = partNumber(name);
-    if (part !== undefined) return this.#part(part, signal);
+    if (part !== undefined) return this.#isOf(edition, this.#options.edition) ? this.#part(part, signal) : undefined;
     const segment = segmentNumber(name);
-    if (segment === undefined) return undefined;
+    if (segment === undefined || !this.#isOf(edition, this.#record.editionOf(segment))) return undefined;
     const unwritten = this.#unwritten.get(segment);
     if (unwritten) return { bytes: Buffer.concat(unwritten.map(({ bytes }) => bytes)) };
     const path = this.#options.store.segmentPath(segment);
@@ -241,6 +241,14 @@ export class PublishedStream {
     // All encoders of a talk have the same settings, so the first init segment fits all segments.
     const names = [...this.#record.segments()].map(({ number }) => segmentName(number));
     return [initName(1), ...names].map((each) => store.path(each));
+  }
+
+  /**
+   * Names of segments and parts that were listed, and lost when the service was killed, come again for other bytes; but "the
+   * same URI" must not mean another resource, for caches keep them.
+   */
+  #isOf(asked: string | undefined, made: string | undefined): boolean {
+    return asked === undefined || asked === made;
   }
 
   async #part(number: number, signal?: AbortSignal): Promise<MediaFile | undefined> {
@@ -309,12 +317,12 @@ export class PublishedStream {
   }
 
   #isOver(): boolean {
-    return this.#closed || this.#ended !== undefined;
+    return this.#closed !== undefined || this.#ended !== undefined;
   }
 
   /** A playlist without a segment would make players give up for good. */
   #assertSegments(): void {
-    if (this.#closed) throw new AppError('session_not_found', 'This session is closed.');
+    if (this.#closed) throw this.#closed;
     if (this.segments > 0) return;
     if (!this.#ended) throw notReady('The first segment is not ready yet.');
     const { failure } = this.#ended;

@@ -58,6 +58,11 @@ export class SegmentRecord {
     return true;
   }
 
+  /** What the URI of a segment ends in; of one that is not there yet, that of the newest. */
+  editionOf(number: number): string | undefined {
+    return this.#runs.findLast(({ first }) => first.number <= number)?.first.edition;
+  }
+
   /** All segments, oldest first. */
   *segments(): Generator<RecordedSegment> {
     for (const { first, count, frames } of this.#runs) {

@@ -61,7 +61,7 @@ export function streamRoutes(
   });
 
   router.get('/:sessionId/:file', async (request, response) => {
-    const media = await view(request).stream.media(request.params.file, untilGone(response));
+    const media = await view(request).stream.media(request.params.file, editionOf(request), untilGone(response));
     if (!media) throw new AppError('not_found', 'There is no such file in this stream.');
     begin(response);
     response.type('video/mp4');
@@ -73,6 +73,11 @@ export function streamRoutes(
   router.all('/:sessionId/:file', only('GET, HEAD'));
 
   return router;
+}
+
+/** The edition that a URI of a playlist carries. */
+function editionOf({ query }: Request): string | undefined {
+  return typeof query.e === 'string' ? query.e : undefined;
 }
 
 function sendPlaylist(response: Response, text: string): void {

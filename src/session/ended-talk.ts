@@ -1,16 +1,25 @@
 import { AppError } from '../errors.js';
 import type { Talk, TalkListener } from './talk.js';
 
-/** A talk that was complete before the service was started again: there is only its stream. */
+/** A talk that was over before the service was started again: there is only its stream. */
 export class EndedTalk implements Talk {
   readonly bufferedSamples = 0;
   readonly speaking = false;
   readonly lagSeconds = 0;
 
-  constructor(readonly frames: number) {}
+  readonly #failure: AppError | undefined;
+
+  /** @param failure what it ended with, if not well */
+  constructor(
+    readonly frames: number,
+    failure: AppError | undefined,
+  ) {
+    this.#failure = failure;
+  }
 
   start(listener: TalkListener): void {
-    listener.onComplete();
+    if (this.#failure) listener.onFailure(this.#failure);
+    else listener.onComplete();
   }
 
   admit(): never {

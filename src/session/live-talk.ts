@@ -34,6 +34,8 @@ const JITTER_SECONDS = 0.1;
 const FADE_SAMPLES = MODEL_SAMPLE_RATE / 100;
 /** Silence shorter than this is within an utterance. */
 const PAUSE_FRAMES = 8;
+/** Motion of windows that were over for so long is not made any more. */
+const ABANDON_MILLISECONDS = 2000;
 /** Frames between the last speech and the end of the talk: the mouth closes. */
 const ENDING_FRAMES = 10;
 /** Frames that came too late are told of once in so many. */
@@ -280,6 +282,12 @@ export class LiveTalk implements Talk {
 
   async #makeAll(): Promise<void> {
     for (let window = this.#toMake[0]; window && !this.#stopped; window = this.#toMake[0]) {
+      // Where the model was away, what is long over is left out, and motion begins anew.
+      const over = this.#dueAt(window.startFrame + window.frames) + ABANDON_MILLISECONDS < clock();
+      if (over && this.#toMake.length > 1) {
+        this.#toMake.shift();
+        continue;
+      }
       const motion = await this.#avatar.generateMotion(window, this.#dueAt(window.startFrame));
       // An interruption has taken it back.
       if (window !== this.#toMake[0]) continue;

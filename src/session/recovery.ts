@@ -46,7 +46,7 @@ export function recover(
     } else if (kind === 'shown') {
       const later = accepted.sound >= heard.sound;
       if (frame !== undefined && accepted.frame <= frame && later) heard = accepted;
-    } else if (kind !== 'complete') {
+    } else if (kind !== 'complete' && kind !== 'failed') {
       if (kind === 'chunk') lastIndex = accepted.index ?? lastIndex;
       all.push({ ...entry, soundsBefore: sounds, sound: bytes.length > 0 ? sounds++ : undefined });
     }

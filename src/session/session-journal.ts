@@ -35,6 +35,8 @@ export type Accepted =
   | { readonly kind: 'compacted'; readonly lastIndex: number | undefined; readonly sounds: number }
   /** The talk is over, and its stream ended. */
   | { readonly kind: 'complete' }
+  /** The session has ended in state `error`. */
+  | { readonly kind: 'failed'; readonly detail: string }
   /** Nothing accepted before is to be heard any more. */
   | { readonly kind: 'interrupted' }
   /** Of a live talk: before `frame`, `seconds` of sound number `sound` were heard, and all of the ones before. */

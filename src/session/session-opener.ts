@@ -105,7 +105,7 @@ export class SessionOpener {
       this.#options.instruments?.sessionsOpened.inc({ kind: kindOf(opening) });
       return { session, warnings: avatar.warnings };
     } catch (error) {
-      for (const step of undo.reverse()) await step();
+      await takeBack(undo, logger);
       throw error;
     }
   }
@@ -130,10 +130,12 @@ export class SessionOpener {
       const stream = await HlsStream.resume(this.#streamOptions(opening, logger, (error) => session?.fail(error)));
       undo.push(() => stream.close({ removeFiles: false }));
       if (stream.finished) {
-        const talk = new EndedTalk(stream.firstFrame);
+        const failed = entries.find(({ accepted }) => accepted.kind === 'failed')?.accepted;
+        const failure = failed?.kind === 'failed' ? new AppError('internal', failed.detail) : undefined;
+        const talk = new EndedTalk(stream.firstFrame, failure);
         session = this.#session(opening, { avatar: undefined, stream, talk, journal, logger });
         // A chunk that is sent again, because its answer was lost, is known.
-        await session.replay({ ...recover(entries, undefined), retaken: [] });
+        if (!failure) await session.replay({ ...recover(entries, undefined), retaken: [] });
         return session;
       }
       const portrait = async () => decodePortrait(await readFile(join(directory, PORTRAIT_NAME)));
@@ -146,7 +148,7 @@ export class SessionOpener {
       logger.info({ frame: stream.firstFrame, accepted: recovery.retaken.length }, 'session brought back');
       return session;
     } catch (error) {
-      for (const step of undo.reverse()) await step();
+      await takeBack(undo, logger);
       throw error;
     }
   }
@@ -218,4 +220,15 @@ function scaled(width: number, height: number, size = Math.max(width, height)): 
   const scale = size / Math.max(width, height);
   const even = (side: number) => 2 * Math.round((side * scale) / 2);
   return { width: even(width), height: even(height) };
+}
+
+/** Undoes what was done, last first; a step that fails keeps none of the others from being taken. */
+async function takeBack(steps: readonly (() => unknown)[], logger: Logger): Promise<void> {
+  for (const step of [...steps].reverse()) {
+    try {
+      await step();
+    } catch (err) {
+      logger.warn({ err }, 'not undone cleanly');
+    }
+  }
 }

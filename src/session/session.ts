@@ -263,8 +263,8 @@ export class Session {
     if (this.#closed) return;
     this.#closed = true;
     this.#order.close();
-    // A talk that is complete has told it.
-    if (!this.#complete) this.events.tell('closed', this.framesGenerated);
+    // A talk that is complete has told it, and one whose files stay comes back.
+    if (!this.#complete && removeFiles) this.events.tell('closed', this.framesGenerated);
     await this.#journal.close();
     await this.stream.close({ removeFiles });
     // First, because it takes back what waits for its turn: that of a talk which is far ahead may be long in coming.
@@ -278,6 +278,7 @@ export class Session {
     this.#error = AppError.from(reason);
     this.#logger.error({ err: this.#error, cause: this.#error.cause }, 'session failed');
     this.#order.close();
+    if (this.#avatar) this.#note({ kind: 'failed', detail: this.#error.message });
     this.events.tell('error', this.framesGenerated, { detail: this.#error.message });
     // What has been rendered stays to be seen, and players learn that no more will come.
     this.stream.finish().catch(() => undefined);
@@ -352,7 +353,8 @@ export class Session {
     this.#complete = true;
     this.touch();
     this.#logger.info({ frames: this.framesGenerated }, 'talk complete');
-    this.#note({ kind: 'complete' });
+    // One that came back so has noted it in its first life.
+    if (this.#avatar) this.#note({ kind: 'complete' });
     this.events.tell('closed', this.framesGenerated);
     this.#freeMakers().catch((err) => this.#logger.warn({ err }, 'avatar not closed cleanly'));
   }

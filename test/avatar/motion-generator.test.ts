@@ -129,15 +129,14 @@ it('goes back over final frames: what came after is forgotten, and the new motio
   expect([...calls[12]!.prev_audio!.data]).toEqual([0, 0, 0]);
 });
 
-it('begins anew where it goes back further than it remembers, and never leaves a gap', async () => {
+it('begins anew where it goes back further than it remembers, and behind a gap', async () => {
   const calls: Record<string, Tensor>[] = [];
   const generate = generator(calls);
   for (let start = 40; start < 140; start += 20) await generate(speech(start, 20, 0));
-  await expect(generate(speech(141, 4, 0))).rejects.toThrow(RangeError);
   await generate(speech(65, 4, 0));
   expect([...calls.at(-1)!.prev_audio!.data]).toEqual([63, 64, 65]);
-  // 14 frames after the beginning there are not so many to go back over.
-  for (const start of [39, 20]) {
+  await generate(speech(50, 4, 0));
+  for (const start of [39, 20, 30]) {
     const again = await generate(speech(start, 4, 0));
     expect(again.tokens[0]).toBeCloseTo(start + 1, 4);
     expect([...calls.at(-1)!.prev_audio!.data]).toEqual([0, 0, 0]);

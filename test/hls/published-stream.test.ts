@@ -199,7 +199,7 @@ describe('blocking reload (RFC 8216bis 6.2.5.2)', () => {
     const gone = { name: 'AbortError' };
     const left = [
       expect(stream.published.playlist({ msn: 2 }, client.signal)).rejects.toMatchObject(gone),
-      expect(stream.published.media('part-00007.m4s', client.signal)).rejects.toMatchObject(gone),
+      expect(stream.published.media('part-00007.m4s', undefined, client.signal)).rejects.toMatchObject(gone),
     ];
     expect(stream.published.waiting).toBe(2);
     client.abort();

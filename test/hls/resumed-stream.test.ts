@@ -125,6 +125,15 @@ describe.each([
     for (const [i, time] of times.slice(1).entries()) expect(time - times[i]!).toBeGreaterThanOrEqual(1000);
   });
 
+  it('gives nothing else under an address of an earlier life', async () => {
+    const name = 'segment-00006.m4s';
+    expect(await resumed.media(name, 'c')).toBeDefined();
+    expect(await resumed.media(name)).toBeDefined();
+    // Listed when the second life was killed, it may have been, and stored in a cache.
+    expect(await resumed.media(name, 'b')).toBeUndefined();
+    expect(await resumed.media('segment-00001.m4s', 'a')).toBeDefined();
+  });
+
   it('has every frame once, and the sound where it belongs', async () => {
     const mp4 = readFileSync(await resumed.download());
     const frames = decodeLuma(mp4, WIDTH * HEIGHT);
