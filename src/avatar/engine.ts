@@ -25,7 +25,7 @@ export const MOST_REWOUND_FRAMES = 75;
 
 /** A stretch of 16 kHz mono speech, and where it lies on the session's timeline. */
 export interface MotionWindow {
-  /** First frame of the window proper (behind the context): the one behind those that are final, or up to 75 before it. */
+  /** First frame of the window proper (behind the context): the one behind those that are final, or up to 75 before it; elsewhere motion begins anew. */
   readonly startFrame: number;
   /** Frames of the window proper. */
   readonly frames: number;

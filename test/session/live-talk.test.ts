@@ -20,7 +20,8 @@ class LoudnessAvatar implements Avatar {
 
   async generateMotion({ startFrame, frames, overlapFrames, contextFrames, waveform }: MotionWindow): Promise<Motion> {
     this.#framesBehind ??= startFrame;
-    expect(startFrame).toBeLessThanOrEqual(this.#framesBehind);
+    // Behind a gap motion begins anew, as at the first window.
+    if (startFrame > this.#framesBehind) this.#framesBehind = startFrame;
     expect(startFrame).toBeGreaterThanOrEqual(this.#framesBehind - MOST_REWOUND_FRAMES);
     expect(waveform).toHaveLength((contextFrames + frames) * 640);
     const final = frames - overlapFrames;
