@@ -132,7 +132,7 @@ async function listen(session, told) {
     for await (const event of session.events(signal)) {
       told.push(event);
       record.events[event.type] = (record.events[event.type] ?? 0) + 1;
-      if (event.type === 'lagging') record.lateTold += Number(/^\d+/.exec(event.detail)?.[0] ?? 0);
+      if (event.type === 'lagging') record.lateTold += Number(/\d+/.exec(event.detail)?.[0] ?? 0);
     }
   });
 }
