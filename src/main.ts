@@ -88,8 +88,7 @@ async function main(): Promise<void> {
     logger,
     instruments,
   });
-  const capacity = await measureCapacity(engine, logger);
-  const maxSessions = config.maxSessions ?? capacity;
+  const maxSessions = config.maxSessions ?? (await measureCapacity(engine, logger));
   const registry = new SessionRegistry({
     engine,
     hlsDirectory: config.hlsDirectory,

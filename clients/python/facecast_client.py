@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 import time
 import wave
@@ -247,7 +248,9 @@ def _retry_after(text: str | None) -> float | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Lets a portrait speak a WAV file.")
+    parser = argparse.ArgumentParser(
+        description="Lets a portrait speak a WAV file. The service's API key, where it asks for one, is FACECAST_API_KEY."
+    )
     parser.add_argument("image")
     parser.add_argument("audio", help="a WAV file of PCM")
     parser.add_argument("--server", default="http://localhost:9999")
@@ -256,7 +259,7 @@ def main() -> None:
     parser.add_argument("--out", help="where to save the finished talk (MP4)")
     arguments = parser.parse_args()
 
-    with FacecastClient(arguments.server) as client:
+    with FacecastClient(arguments.server, api_key=os.environ.get("FACECAST_API_KEY")) as client:
         client.init_session(arguments.image, crop=True)
         print("Watch it at", f"{client.server}/?session={client.session_id}")
         begin = time.monotonic()

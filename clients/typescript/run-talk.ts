@@ -65,7 +65,10 @@ class Talk {
   async #open(options: TalkOptions): Promise<FacecastSession> {
     const portrait = await readInput('image', options.image);
     const signal = this.#signal;
-    const client = new FacecastClient(options.server, { onRetry: (retry) => this.#line.show(waiting(retry)) });
+    const client = new FacecastClient(options.server, {
+      onRetry: (retry) => this.#line.show(waiting(retry)),
+      ...(options.apiKey && { apiKey: options.apiKey }),
+    });
     // Asked once: where nobody is, there is nothing to wait for. A service that still loads its model is waited for by init.
     await client.health({ signal }).catch((error) => {
       if (!(error instanceof FacecastError && error.code === 'not_ready')) throw error;

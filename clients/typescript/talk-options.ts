@@ -7,7 +7,8 @@ Lets a portrait speak a recording, and says where to watch it.
 
   --image FILE             portrait: PNG, JPEG or WebP
   --audio FILE             speech: WAV, MP3, FLAC, Ogg/Opus, WebM, M4A, or headerless PCM (.pcm, .raw)
-  --server URL             the service (default http://localhost:9999, or the environment's FACECAST_SERVER)
+  --server URL             the service (default http://localhost:9999, or the environment's FACECAST_SERVER);
+                           its API key, where it asks for one, is the environment's FACECAST_API_KEY
   --out FILE.mp4           download the finished talk, then delete the session
   --keep                   do not delete it after the download
   --pace realtime|full     feed as a speaker would, or as fast as the service takes it (default realtime)
@@ -32,6 +33,7 @@ export interface TalkOptions {
   readonly image: string;
   readonly audio: string;
   readonly server: string;
+  readonly apiKey: string | undefined;
   readonly out: string | undefined;
   readonly keep: boolean;
   readonly pace: 'realtime' | 'full';
@@ -63,6 +65,7 @@ export function parseTalkOptions(args: readonly string[], environment: NodeJS.Pr
     image,
     audio,
     server: server.replace(/\/+$/, ''),
+    apiKey: environment.FACECAST_API_KEY || undefined,
     out: values.out,
     keep: values.keep ?? false,
     pace,

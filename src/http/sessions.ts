@@ -94,8 +94,8 @@ export function sessionRoutes(
       session_id: session.id,
       buffer_samples: session.bufferedSamples,
       frames_generated: session.framesGenerated,
-      queued_seconds: session.queuedSeconds,
-      lag_seconds: session.lagSeconds,
+      queued_seconds: inMilliseconds(session.queuedSeconds),
+      lag_seconds: inMilliseconds(session.lagSeconds),
       session_status: session.state,
       message: outcome === 'duplicate' ? 'Chunk was accepted before; not played again.' : 'Audio accepted.',
     } satisfies z.input<typeof feedAnswer>);
@@ -126,8 +126,8 @@ export function sessionRoutes(
       live: session.live,
       total_frames_generated: session.framesGenerated,
       buffer_samples: session.bufferedSamples,
-      queued_seconds: session.queuedSeconds,
-      lag_seconds: session.lagSeconds,
+      queued_seconds: inMilliseconds(session.queuedSeconds),
+      lag_seconds: inMilliseconds(session.lagSeconds),
       ...streamUrls(session.id, signer),
       error: session.error,
       created_at: session.createdAt / 1000,
@@ -185,3 +185,8 @@ export function idOf(request: Request): string {
 }
 
 const sessionIdObject = z.object({ session_id: sessionIdSchema });
+
+/** Seconds, to the millisecond. */
+function inMilliseconds(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
+}

@@ -45,6 +45,7 @@ describe('parseTalkOptions', () => {
   it('takes the server from the environment, unless it is named', () => {
     const environment = { FACECAST_SERVER: 'https://there' };
     expect(parseTalkOptions(needed, environment)).toMatchObject({ server: 'https://there' });
+    expect(parseTalkOptions(needed, { FACECAST_API_KEY: 'secret' })).toMatchObject({ apiKey: 'secret' });
     expect(parseTalkOptions([...needed, '--server', 'http://here'], environment)).toMatchObject({
       server: 'http://here',
     });
