@@ -22,7 +22,8 @@ comes out is decoded and checked all the time: where the clicks are in sound and
 in its place, the playlist's time against the clock, and the memory of the service and of FFmpeg. A line a minute, a table at
 the end, exit code 1 when a promise is broken.
 
-  --minutes 30   0.5 to 10080; memory is judged from the sixth minute on, in runs of less than 15 minutes from the first third
+  --minutes 30   0.5 to 10080; memory is told from the sixth minute on (from the first third on in runs of less than
+                 15 minutes, which are too short to judge it)
   --json FILE    write all numbers there as well`;
 
 const FPS = 25;

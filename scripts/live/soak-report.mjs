@@ -10,12 +10,14 @@ const MOST_SPREAD = 5;
 const MOST_DRIFT = 50;
 /** Megabytes gained in ten minutes. */
 const MOST_GROWTH = 1;
+/** Runs of so many minutes tell whether memory grows. */
+const JUDGED_MINUTES = 15;
 /** So many minutes have least values that tell a slope. */
 const LEAST_MINUTES = 5;
 
 /** Seconds at the beginning that memory is not judged by. */
 export function warmUpSeconds(minutes) {
-  return minutes >= 15 ? 300 : minutes * 20;
+  return minutes >= JUDGED_MINUTES ? 300 : minutes * 20;
 }
 
 /** The numbers of a soak's record. */
@@ -84,7 +86,7 @@ function leastOfEach(seconds, points) {
 }
 
 /** Rows of the table: `{name, value, promise?, kept?}`. */
-export function rows({ frames, clicks, playlist, memory, speech, failures }) {
+export function rows({ minutes, frames, clicks, playlist, memory, speech, failures }) {
   const within = (range, limit) =>
     range !== undefined && Math.max(Math.abs(range.least), Math.abs(range.most)) <= limit;
   const constant = ({ least, most }) => most - least <= MOST_SPREAD;
@@ -129,8 +131,11 @@ export function rows({ frames, clicks, playlist, memory, speech, failures }) {
       return {
         name: `memory of ${name}, MB`,
         value: known ? `${from.toFixed(1)} to ${to.toFixed(1)}, ${perTenMinutes.toFixed(2)} in 10 min` : 'not measured',
-        promise: `below ${MOST_GROWTH} in 10 min`,
-        kept: known && perTenMinutes < MOST_GROWTH,
+        // A few minutes of noise tell no slope.
+        ...(minutes >= JUDGED_MINUTES && {
+          promise: `below ${MOST_GROWTH} in 10 min`,
+          kept: known && perTenMinutes < MOST_GROWTH,
+        }),
       };
     }),
     { name: 'went wrong', value: failures.join(' ') || 'nothing', promise: 'nothing', kept: failures.length === 0 },

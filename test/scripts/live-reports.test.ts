@@ -95,6 +95,12 @@ describe('the report of a soak', () => {
     expect(broken).toContainEqual(expect.stringMatching(row));
   });
 
+  it('does not judge memory by a few minutes', () => {
+    const soak = record();
+    tilt(soak.memory.service, 1);
+    expect(brokenPromises(summarise({ ...soak, minutes: 5 }))).toEqual([]);
+  });
+
   it('judges memory from the sixth minute on, or from the first third of a short run', () => {
     expect([0.5, 6, 15, 60].map(warmUpSeconds)).toEqual([10, 120, 300, 300]);
   });
