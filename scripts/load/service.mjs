@@ -12,7 +12,8 @@ const STOP_MILLISECONDS = 10_000;
 /**
  * Starts it on a free port of the loopback address, with its segments in a folder of its own, and waits until it is ready.
  * @param environment settings besides those of this process
- * @returns `{url, pid, hlsDirectory, stop}`; `stop` is idempotent and resolves when the process is gone
+ * @returns `{url, pid, hlsDirectory, ended, stop}`; `ended` says how the process ended, if it did by itself; `stop` is
+ *   idempotent and resolves when it is gone
  */
 export async function startService({ root, environment = {} }) {
   const hlsDirectory = await mkdtemp(join(tmpdir(), 'load-'));
@@ -23,7 +24,13 @@ export async function startService({ root, environment = {} }) {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const gone = once(child, 'exit');
+  let stopping = false;
+  const ended = () => {
+    const how = child.signalCode ?? (child.exitCode === null ? undefined : `exit code ${child.exitCode}`);
+    return how && !stopping ? `The service ended in mid-run (${how}).` : undefined;
+  };
   const stop = async () => {
+    stopping = true;
     if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGTERM');
       const late = setTimeout(() => child.kill('SIGKILL'), STOP_MILLISECONDS);
@@ -34,7 +41,7 @@ export async function startService({ root, environment = {} }) {
   };
   try {
     const port = await untilReady(child);
-    return { url: `http://127.0.0.1:${port}`, pid: child.pid, hlsDirectory, stop };
+    return { url: `http://127.0.0.1:${port}`, pid: child.pid, hlsDirectory, ended, stop };
   } catch (error) {
     child.kill('SIGKILL');
     await stop();
