@@ -51,7 +51,7 @@ try {
   if (json) await writeFile(json, `${JSON.stringify({ sessions, series, grew }, null, 2)}\n`);
   exitCode = grew.length === 0 ? 0 : 1;
 } catch (error) {
-  console.error(`leaks: ${service.ended() ?? error.message}`);
+  console.error(`leaks: ${(await service.ended()) ?? error.message}`);
 } finally {
   client.close();
   await service.stop();

@@ -50,7 +50,6 @@ export async function runLoad({ root, url, live, seconds, sessions, material }) 
     const tester = cpuOf(process.cpuUsage(ours));
     controller.abort();
     await Promise.all(talking);
-    if (service?.ended()) throw new Error('The service is gone.');
     // Before anything is decoded here: that takes the cores from nobody any more.
     await Promise.all(talkers.map((talker) => talker.delete()));
     const thumbs = material.portraits.slice(0, sessions).map(({ thumb }) => thumb);
@@ -62,7 +61,7 @@ export async function runLoad({ root, url, live, seconds, sessions, material }) 
       made: { video: madeThen.video - made.video, making: madeThen.making - made.making },
     };
   } catch (cause) {
-    throw new Error(service?.ended() ?? cause.message, { cause });
+    throw new Error((await service?.ended()) ?? cause.message, { cause });
   } finally {
     controller.abort();
     for (const client of clients) client.close();

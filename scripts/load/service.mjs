@@ -5,15 +5,17 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const START_MILLISECONDS = 120_000;
 const STOP_MILLISECONDS = 10_000;
+const ENDING_MILLISECONDS = 500;
 
 /**
  * Starts it on a free port of the loopback address, with its segments in a folder of its own, and waits until it is ready.
  * @param environment settings besides those of this process
- * @returns `{url, pid, hlsDirectory, ended, stop}`; `ended` says how the process ended, if it did by itself; `stop` is
- *   idempotent and resolves when it is gone
+ * @returns `{url, pid, hlsDirectory, ended, stop}`; `ended` resolves to a sentence where the process has ended by itself;
+ *   `stop` is idempotent and resolves when it is gone
  */
 export async function startService({ root, environment = {} }) {
   const hlsDirectory = await mkdtemp(join(tmpdir(), 'load-'));
@@ -25,9 +27,12 @@ export async function startService({ root, environment = {} }) {
   });
   const gone = once(child, 'exit');
   let stopping = false;
-  const ended = () => {
+  const ended = async () => {
+    if (stopping) return undefined;
+    // A connection that breaks is told before the process's end is.
+    await Promise.race([gone, sleep(ENDING_MILLISECONDS)]);
     const how = child.signalCode ?? (child.exitCode === null ? undefined : `exit code ${child.exitCode}`);
-    return how && !stopping ? `The service ended in mid-run (${how}).` : undefined;
+    return how && `The service ended in mid-run (${how}).`;
   };
   const stop = async () => {
     stopping = true;
