@@ -46,7 +46,7 @@ function displacement(
   y: number,
 ): number {
   const [y0, x0] = [...(tensors.window_start.data as BigInt64Array)].map(Number);
-  const cell = tensors.cell_scales.data[2] as number;
+  const cell = Number(tensors.cell_pixels.data[0]);
   const node = Math.round((y - y0) / cell) * GRID_NODES + Math.round((x - x0) / cell);
   const { data, dims } = tensors[name];
   return ((data as Float32Array)[row * dims[1] + channel * NODES + node] * (GRID_NODES - 1) * cell) / 2;
@@ -113,7 +113,7 @@ describe('analysePortrait', () => {
 
   test('keeps the photo where nothing moves', () => {
     const { data } = sample.image;
-    const y = tensors.still_y.data;
+    const y = tensors.still_luma.data;
     for (const at of [0, 511, 512 * 300 + 7, 512 * 512 - 1]) {
       const [r, g, b] = data.subarray(at * 3);
       expect(Math.abs((y[at] as number) - (16 + (65.481 * r + 128.553 * g + 24.966 * b) / 255))).toBeLessThanOrEqual(

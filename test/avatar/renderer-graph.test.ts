@@ -203,7 +203,7 @@ describe('renderer graph on painted pictures', () => {
   test('uncovers a background with the grain of what is beside it', async () => {
     const { source } = headBeforePosts(20);
     const tensors = analysePortrait(source);
-    const still = tensors.still_y.data as Uint8Array;
+    const still = tensors.still_luma.data as Uint8Array;
     const spread = (x0: number, x1: number) => {
       const values: number[] = [];
       for (let y = 200; y < 240; y++) for (let x = x0; x < x1; x++) values.push(still[y * 512 + x]);

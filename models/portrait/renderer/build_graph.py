@@ -11,16 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from compose import Block, Region, compose_eye, compose_mouth, shade
+from compose import compose_eyes, compose_mouth, shade
 from graph_builder import GraphBuilder
+from head import FRAME, draw_head
 from motion_controls import TOKENS, expression_controls, pose_coefficients, read_tokens, shade_strengths
-from onnx import TensorProto
-from warp import CELLS, NODES, TABLE_SCALE, Coordinates, Enlarger, TableIndex, look_up, sample
+from warp import Blocks, Coordinates, LayerTables
 
-FRAME = 512
-SIDES = {"y": FRAME, "u": FRAME // 2, "v": FRAME // 2}
 # Blink below this is an open eye.
 LIDS_AT_REST = 0.05
+EYES = "eye_left", "eye_right"
 
 
 def build(path):
@@ -30,72 +29,47 @@ def build(path):
     expression, jaw, gap, roll = expression_controls(b, tokens, scalar("upper_closing"), scalar("tuck_raise"))
     pose = pose_coefficients(b, tokens)
     at = Coordinates(b, expression, pose)
+    grid_pixels = scalar("grid_pixels")
+    corner, cell = b.input("window_start", np.int64, [2]), b.input("cell_pixels", np.int64, [1])
+    blocks = Blocks(b, ("mouth", *EYES, "shade"), pose, corner, cell)
 
-    scales = b.input("cell_scales", np.float32, [4])
-    enlargers = Enlarger(b, scales, 1.0), Enlarger(b, scales, 0.5)
-    window_start = b.input("window_start", np.int64, [2])
-    window_size = b.input("window_size", np.int64, [2])
-    cell = b.op("Div", [window_size, b.integers(CELLS, CELLS)])
-    # Where the head is not, the frame is the picture behind it.
-    planes = {p: b.input(f"still_{p}", np.uint8, [1, 1, side, side]) for p, side in SIDES.items()}
-    head = Block(b, "head", None, None, cell, window_start)
-    blocks = compose_head(b, head, at, planes, window_start, enlargers)
-    planes = {p: head.paste(planes[p], blocks[p], p != "y") for p in planes}
-
-    moved = b.matmul(pose, b.input("region_motion", np.float32, [11, 8]))
-    shifts = b.reshape(b.op("Cast", [b.op("Round", [moved])], to=TensorProto.INT64), (8,))
-    regions = [
-        Region(b, name, i, shifts, cell, window_start, enlargers) for i, name in enumerate(("mouth", "eye_left", "eye_right"))
-    ]
-
-    eye_edge = b.input("eye_edge", np.float32, [1])
-    look = b.matmul(b.concat([tokens["gaze_x"], tokens["gaze_y"]], 1), b.input("gaze_axes", np.float32, [2, 2]))
-    gaze = b.reshape(look, (1, 2, 1, 1))
-    # Looking down lowers the lids a little.
-    lowered = b.mul(b.max(tokens["gaze_y"], 0.0), 0.2)
-    for region, token in zip(regions[1:], ("blink_left", "blink_right")):
-        # Generated motion keeps lids a few per cent from open; the photo's own lids are better than painted ones there.
-        shut = b.clip(b.add(b.mul(b.sub(tokens[token], LIDS_AT_REST), 1 / (0.95 - LIDS_AT_REST)), lowered))
-        blocks = compose_eye(b, region, at, planes, shut, gaze, eye_edge)
-        planes = {p: region.paste(planes[p], blocks[p], p != "y") for p in planes}
-    mouth = regions[0]
-    # Teeth meant to be seen (sh) are, and a wide opening lets light in.
-    seen = b.clip(b.add(b.mul(tokens["teeth"], 0.7), b.mul(tokens["open"], 0.7)))
-    rounded = b.mul(b.mul(tokens["round"], tokens["round"]), b.sub(1.0, seen))
-    blocks = compose_mouth(b, mouth, at, jaw, gap, rounded, roll, b.input("lip_edge", np.float32, [1]))
-    planes = {p: mouth.paste(planes[p], blocks[p], p != "y") for p in planes}
-
+    # Luma and chroma of the frame so far.
+    frame = draw_head(b, at, grid_pixels)
+    eyes = draw_eyes(b, tokens, at, blocks, grid_pixels, frame)
+    mouth = draw_mouth(b, tokens, at, blocks, grid_pixels, jaw, gap, roll)
+    for name, parts in {**eyes, "mouth": mouth}.items():
+        frame = [blocks.paste(name, planes, part, chroma) for chroma, (planes, part) in enumerate(zip(frame, parts))]
     # Folds and hollows come with expression, over all layers.
-    shaded = Block(b, "shade", 3, shifts, cell, window_start)
-    strengths = shade_strengths(b, expression)
-    planes["y"] = shaded.paste(planes["y"], shade(b, shaded, at, planes["y"], strengths, enlargers[1]), False)
-
-    flat = [b.reshape(planes[p], (1, SIDES[p] ** 2)) for p in "yuv"]
-    frames = b.reshape(b.concat(flat, 1), (1, FRAME * 3 // 2, FRAME))
+    luma, chroma = frame
+    shaded = shade(b, blocks.pixels("shade", luma), blocks.nodes("shade", at.rest), shade_strengths(b, expression))
+    luma = blocks.paste("shade", luma, shaded)
+    flat = b.concat([b.reshape(luma, (1, -1)), b.reshape(chroma, (1, -1))], 1)
+    frames = b.reshape(flat, (1, FRAME * 3 // 2, FRAME))
     b.save(path, "portrait_renderer", frames, np.uint8, [1, FRAME * 3 // 2, FRAME], "Facecast portrait renderer")
 
 
-def compose_head(b, block, at, planes, window_start, enlargers):
-    """The warped photo, everything but mouth and eyes, over the picture behind it. Luma and chroma as flat floats."""
-    last = FRAME * TABLE_SCALE - 1.0
-    corner = b.to_float(b.op("Mul", [window_start, b.integers(TABLE_SCALE, TABLE_SCALE)]))
-    rows, columns = b.op("Split", [corner], outputs=2, axis=0)
-    origin = b.reshape(b.concat([columns, rows], 0), (1, 2, 1, 1))
-    index = TableIndex(b, origin, b.constant([[[[last]], [[last]]]]), b.constant([last + 1]), enlargers)
-    entries = (FRAME * TABLE_SCALE) ** 2
-    nodes = [b.crop(at.base, block.first, block.past)]
-    (full,), (half,) = index.full(nodes, block.size), index.half(nodes, block.half_size)
-    field = b.input("field_alpha", np.float32, [1, 1, NODES, NODES])
-    samples = sample(b, field, b.crop(at.source, block.first, block.past))
-    result = {}
-    for p in "yuv":
-        table = b.input(f"base_{p}", np.uint8, [1, entries if p == "y" else entries // 4])
-        if p != "v":
-            enlarger, size = (enlargers[0], block.size) if p == "y" else (enlargers[1], block.half_size)
-            alpha = b.reshape(enlarger.pixels(samples, size), (1, -1))
-        behind = b.to_float(b.reshape(b.crop(planes[p], *block.bounds(p != "y")), (1, -1)))
-        result[p] = b.mix(behind, b.to_float(look_up(b, table, full if p == "y" else half)), alpha)
-    return result
+def draw_eyes(b, tokens, at, blocks, grid_pixels, frame):
+    look = b.matmul(b.concat([tokens["gaze_x"], tokens["gaze_y"]], 1), b.input("gaze_axes", np.float32, [2, 4]))
+    # Looking down lowers the lids a little.
+    lowered = b.mul(b.max(tokens["gaze_y"], 0.0), 0.2)
+    # Generated motion keeps lids a few per cent from open; the photo's own lids are better than painted ones there.
+    blinks = b.concat([tokens["blink_left"], tokens["blink_right"]], 0)
+    shut = b.clip(b.add(b.mul(b.sub(blinks, LIDS_AT_REST), 1 / (0.95 - LIDS_AT_REST)), lowered))
+    tables = LayerTables(b, "eye", 2, (at.REST, at.POSE), grid_pixels)
+    of_both = lambda get: b.concat([get(eye) for eye in EYES], 0)
+    nodes = of_both(lambda eye: blocks.nodes(eye, at.layers))
+    behind = [of_both(lambda eye: blocks.pixels(eye, planes, chroma)) for chroma, planes in enumerate(frame)]
+    parts = compose_eyes(b, tables, nodes, behind, b.reshape(shut, (2, 1, 1, 1)), b.reshape(look, (1, 4, 1, 1)))
+    apart = [b.op("Split", [part], outputs=2, axis=0) for part in parts]
+    return {eye: [part[i] for part in apart] for i, eye in enumerate(EYES)}
+
+
+def draw_mouth(b, tokens, at, blocks, grid_pixels, jaw, gap, roll):
+    # Teeth meant to be seen (sh) are, and a wide opening lets light in.
+    seen = b.clip(b.add(b.mul(tokens["teeth"], 0.7), b.mul(tokens["open"], 0.7)))
+    rounded = b.mul(b.mul(tokens["round"], tokens["round"]), b.sub(1.0, seen))
+    tables = LayerTables(b, "mouth", 1, (at.UPPER, at.LOWER, at.POSE, at.POSE), grid_pixels)
+    return compose_mouth(b, tables, blocks.nodes("mouth", at.layers), jaw, gap, rounded, roll)
 
 
 if __name__ == "__main__":

@@ -5,23 +5,25 @@ import { type EyeFrame, fitEyeFrame } from './eye-frame.js';
 import { cutEye, eyeRect } from './eyelids.js';
 import { type FaceFrame, fitFaceFrame } from './face-frame.js';
 import { HeadLayer } from './head-layer.js';
+import { headTables } from './head-tables.js';
 import { EYES, LANDMARK_COUNT } from './landmark-sets.js';
+import { layerTables, stackTables } from './layer-tables.js';
 import { tuckRaise, upperClosing } from './lip-closing.js';
 import { findLipLines } from './lip-curve.js';
 import { abs, clamp, max, min, smoothstep } from './math.js';
 import { fitMouthFrame, inMouth, type MouthFrame } from './mouth-frame.js';
 import { drawInterior } from './mouth-interior.js';
-import { type Patch, Photo, type Rect } from './photo.js';
+import { Photo } from './photo.js';
 import { HeadShape, poseField, poseMotionAt } from './pose-field.js';
-import { coveringCells } from './regions.js';
+import { type CellBlock, coveringCells } from './regions.js';
 import { SHADE_NODES, SHADES, shadeFields, shadeRegion } from './shading.js';
 import { cutSkin, mouthRect, mouthRegion } from './skin-layers.js';
 import { wearsSpectacles } from './spectacles.js';
-import { colourTables, coverageTables, distanceTables, TABLE_SCALE, toYuv } from './tables.js';
-import { eachNode, GRID_NODES, gridUnitsPerPixel, placeWarpGrid, type WarpGrid } from './warp-grid.js';
+import { coverageTable, distanceTable, toYuv } from './tables.js';
+import { floats, type IdentityTensors, integers, transposed } from './tensors.js';
+import { eachNode, GRID_NODES, gridUnitsPerPixel, nodeWeights, placeWarpGrid, type WarpGrid } from './warp-grid.js';
 
-/** Tensors that make the renderer draw one person, by the renderer graph's input names, and `motion_ref`. */
-export type IdentityTensors = Record<string, Tensor>;
+export type { IdentityTensors } from './tensors.js';
 
 export interface PortraitSource {
   /** The source image, 512x512. */
@@ -69,6 +71,11 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
   const nodes = GRID_NODES * GRID_NODES;
   const layer = new HeadLayer(photo, face, grid);
   const fields = expressionFields(face, mouth, eyes, head, grid);
+  const blocks = [
+    coveringCells(grid, mouthRegion(mouth, photo)),
+    ...alike(eyes.map((eye) => coveringCells(grid, eyeRect(eye, photo, 0.04)))),
+    coveringCells(grid, shadeRegion(mouth, photo)),
+  ];
   return {
     motion_ref: floats(new Array<number>(MOTION_WIDTH).fill(0), [1, MOTION_WIDTH]),
     field_expression: { data: fields, dims: [fields.length / (4 * nodes), 4 * nodes] },
@@ -77,22 +84,18 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
     field_shade: { data: shadeFields(face, mouth, grid), dims: [SHADES.length, SHADE_NODES * SHADE_NODES] },
     select_lower: { data: lowerSelection(mouth, grid), dims: [1, 1, GRID_NODES, GRID_NODES] },
     window_start: integers([grid.y0, grid.x0]),
-    window_size: integers([grid.size, grid.size]),
-    cell_scales: floats([1, 1, grid.cell, grid.cell], [4]),
+    cell_pixels: integers([grid.cell]),
     grid_pixels: floats([(grid.cell * (GRID_NODES - 1)) / 2], [1]),
     upper_closing: floats([upperClosing(mouth)], [1]),
-    jaw_axis: vector(mouth.down, face.unit * TABLE_SCALE),
     gaze_axes: gazeAxes(face),
     lip_edge: floats([(LIP_RANGE * face.unit) / 127 / EDGE_PIXELS], [1]),
     eye_edge: floats([(EYE_RANGE * face.unit) / 127 / EDGE_PIXELS], [1]),
-    region_motion: regionMotion(face, head, grid, mouth, eyes),
-    ...blockOf('shade', grid, shadeRegion(mouth, photo)),
-    field_alpha: { data: alphaField(layer, grid), dims: [1, 1, GRID_NODES, GRID_NODES] },
-    ...blockOf('head', grid, layer.rect()),
-    ...baseTables(photo, layer),
-    ...mouthTables(photo, face, mouth, grid),
-    ...eyeTables('eye_left', photo, eyes[0], grid),
-    ...eyeTables('eye_right', photo, eyes[1], grid),
+    ...headTables(photo, layer, grid),
+    ...composedBlocks(blocks),
+    block_motion: blockMotion(face, head, grid, [mouth.origin, ...eyes.map((eye) => eye.origin), mouth.origin]),
+    ...mouthTables(photo, face, mouth, grid, blocks[0]!),
+    ...eyeTables(photo, eyes, grid, blocks[1]!),
+    ...shadeWeights(grid, blocks[3]!),
   };
 }
 
@@ -143,22 +146,42 @@ function lowerSelection(mouth: MouthFrame, grid: WarpGrid): Float32Array {
   return selection;
 }
 
-/** Table entries the eyeball's picture moves by per unit of gaze: rows gaze_x and gaze_y, columns x and y. */
+/** Pixels that gaze moves the eyeball's picture by: rows gaze_x and gaze_y, columns x and y of the eyes' two layers. */
 function gazeAxes(face: FaceFrame): Tensor {
-  const scale = face.unit * TABLE_SCALE;
   const a = face.axes;
-  return floats([a[0] * GAZE_X * scale, a[1] * GAZE_X * scale, a[3] * GAZE_Y * scale, a[4] * GAZE_Y * scale], [2, 2]);
+  const row = (x: number, y: number, by: number) => [0, x * by * face.unit, 0, y * by * face.unit];
+  return floats([...row(a[0], a[1], GAZE_X), ...row(a[3], a[4], GAZE_Y)], [2, 4]);
 }
 
-/** How many cells each composed region follows the head, per pose coefficient: rows (y), columns (x) of each region. */
-function regionMotion(
+/** Blocks of the same size, so that they can be composed together. */
+function alike(blocks: readonly CellBlock[]): CellBlock[] {
+  const rows = max(...blocks.map((block) => block.rows));
+  const columns = max(...blocks.map((block) => block.columns));
+  return blocks.map((block) => ({ ...block, rows, columns }));
+}
+
+/** Where the blocks lie while the head is at rest, and their sizes; rows and columns of cells. */
+function composedBlocks(blocks: readonly CellBlock[]): IdentityTensors {
+  const dims = [blocks.length, 2];
+  return {
+    block_cells: integers(
+      blocks.flatMap(({ row, column }) => [row, column]),
+      dims,
+    ),
+    block_cell_count: integers(
+      blocks.flatMap(({ rows, columns }) => [rows, columns]),
+      dims,
+    ),
+  };
+}
+
+/** How many cells each composed block follows the head, per pose coefficient: rows (y), columns (x) of each block's middle. */
+function blockMotion(
   face: FaceFrame,
   head: HeadShape,
   grid: WarpGrid,
-  mouth: MouthFrame,
-  eyes: readonly EyeFrame[],
+  middles: ReadonlyArray<readonly [number, number]>,
 ): Tensor {
-  const middles = [mouth.origin, ...eyes.map((eye) => eye.origin), mouth.origin];
   const motions = middles.map(([x, y]) => poseMotionAt(face, head, x, y));
   const rows = motions[0].map((_, k) =>
     motions.flatMap((motion) => [motion[k][1] / grid.cell, motion[k][0] / grid.cell]),
@@ -166,121 +189,87 @@ function regionMotion(
   return floats(rows.flat(), [rows.length, 2 * middles.length]);
 }
 
-/** Opacity of the head's layer at the nodes. */
-function alphaField(layer: HeadLayer, grid: WarpGrid): Float32Array {
-  const field = new Float32Array(GRID_NODES * GRID_NODES);
-  eachNode(grid, (x, y, node) => {
-    field[node] = layer.alpha(x, y);
-  });
-  return field;
-}
-
-function baseTables(photo: Photo, layer: HeadLayer): IdentityTensors {
-  const whole = photo.patch({ x0: 0, y0: 0, x1: photo.width, y1: photo.height });
-  const behind = photo.patch(whole.rect);
-  behind.rgb.set(layer.background());
-  const tables = colourTables(whole);
-  const still = colourTables(behind);
-  const everyThird = (table: Uint8Array, side: number): Tensor => {
-    // Every third entry is a pixel as it is.
-    const data = new Uint8Array(side * side);
-    const wide = side * TABLE_SCALE;
-    for (let y = 0; y < side; y++) {
-      for (let x = 0; x < side; x++) data[y * side + x] = table[y * TABLE_SCALE * wide + x * TABLE_SCALE];
-    }
-    return { data, dims: [1, 1, side, side] };
-  };
-  return {
-    base_y: bytes(tables.y),
-    base_u: bytes(tables.u),
-    base_v: bytes(tables.v),
-    still_y: everyThird(still.y, FRAME_SIZE),
-    still_u: everyThird(still.u, FRAME_SIZE / 2),
-    still_v: everyThird(still.v, FRAME_SIZE / 2),
-  };
-}
-
-function mouthTables(photo: Photo, face: FaceFrame, mouth: MouthFrame, grid: WarpGrid): IdentityTensors {
+function mouthTables(
+  photo: Photo,
+  face: FaceFrame,
+  mouth: MouthFrame,
+  grid: WarpGrid,
+  block: CellBlock,
+): IdentityTensors {
   const rect = mouthRect(mouth, photo);
   const skin = cutSkin(photo, mouth, rect);
   const interior = drawInterior(photo, face, mouth, rect);
   const { width, height } = skin.upper;
   const range = LIP_RANGE * face.unit;
+  const [x, y] = mouth.down.map((along) => along * face.unit);
+  const layers = [skin.upper, skin.lower, interior.teeth, interior.jaw];
   return {
-    ...placement('mouth', grid, rect, mouthRegion(mouth, photo)),
-    mouth_shadow: floats(toYuv(interior.shadow), [3]),
+    ...layerTables('mouth', [{ rect, layers }], grid, block),
+    mouth_edge: stackTables([
+      [
+        [
+          distanceTable(skin.upperDistance, width, height, range),
+          distanceTable(skin.lowerDistance, width, height, range),
+          coverageTable(interior.teethAlpha, width, height),
+        ],
+      ],
+    ]),
+    // Only what is behind the teeth goes down with the jaw.
+    mouth_jaw_axis: floats([0, 0, 0, x!, 0, 0, 0, y!], [1, 8, 1, 1]),
     mouth_jaw_rest: floats([interior.jawRest / face.unit], [1]),
+    ...colours('mouth_shadow', [toYuv(interior.shadow)]),
     tuck_raise: floats([tuckRaise(mouth, interior.teethEdge)], [1]),
-    ...colours('mouth_upper', skin.upper),
-    ...colours('mouth_lower', skin.lower),
-    ...colours('mouth_jaw', interior.jaw),
-    ...colours('mouth_teeth', interior.teeth),
-    ...pair('mouth_upper_edge', distanceTables(skin.upperDistance, width, height, range)),
-    ...pair('mouth_lower_edge', distanceTables(skin.lowerDistance, width, height, range)),
-    ...pair('mouth_teeth_alpha', coverageTables(interior.teethAlpha, width, height)),
   };
 }
 
-function eyeTables(name: string, photo: Photo, eye: EyeFrame, grid: WarpGrid): IdentityTensors {
-  const rect = eyeRect(eye, photo);
-  const layers = cutEye(photo, eye, rect);
-  const { width, height } = layers.ball;
-  const range = EYE_RANGE * eye.unit;
+function eyeTables(photo: Photo, eyes: readonly EyeFrame[], grid: WarpGrid, block: CellBlock): IdentityTensors {
+  const cut = eyes.map((eye) => {
+    const rect = eyeRect(eye, photo);
+    return { eye, rect, layers: cutEye(photo, eye, rect) };
+  });
+  const regions = cut.map(({ rect, layers }) => ({ rect, layers: [layers.lid, layers.ball] }));
   return {
-    ...placement(name, grid, rect, eyeRect(eye, photo, 0.04)),
-    ...colours(`${name}_ball`, layers.ball),
-    ...colours(`${name}_lid`, layers.lid),
-    ...pair(`${name}_opening`, distanceTables(layers.opening, width, height, range)),
-    ...pair(`${name}_above_open`, distanceTables(layers.aboveOpen, width, height, range)),
-    ...pair(`${name}_above_shut`, distanceTables(layers.aboveShut, width, height, range)),
-    ...pair(`${name}_lid_mask`, coverageTables(layers.lidMask, width, height)),
-    ...pair(`${name}_lash_mask`, coverageTables(layers.lashMask, width, height)),
-    [`${name}_lash`]: floats(toYuv(layers.lash), [3]),
+    ...layerTables('eye', regions, grid, block),
+    eye_masks: stackTables(
+      cut.map(({ eye, layers }) => {
+        const { width, height } = layers.ball;
+        const distance = (plane: Float32Array) => [distanceTable(plane, width, height, EYE_RANGE * eye.unit)];
+        const coverage = (plane: Float32Array) => [coverageTable(plane, width, height)];
+        return [
+          distance(layers.opening),
+          distance(layers.aboveOpen),
+          distance(layers.aboveShut),
+          coverage(layers.lidMask),
+          coverage(layers.lashMask),
+        ];
+      }),
+    ),
+    ...colours(
+      'eye_lash',
+      cut.map(({ layers }) => toYuv(layers.lash)),
+    ),
   };
 }
 
-/** Where a region's tables lie against the moving square, how big they are, and which cells are composed from them. */
-function placement(name: string, grid: WarpGrid, table: Rect, region: Rect): IdentityTensors {
-  const wide = (table.x1 - table.x0) * TABLE_SCALE;
-  const high = (table.y1 - table.y0) * TABLE_SCALE;
+/** One colour for each region. */
+function colours(name: string, yuv: ReadonlyArray<readonly [number, number, number]>): IdentityTensors {
   return {
-    [`${name}_origin`]: vector([grid.x0 - table.x0, grid.y0 - table.y0], TABLE_SCALE),
-    [`${name}_limit`]: vector([wide - 1, high - 1], 1),
-    [`${name}_stride`]: floats([wide], [1]),
-    ...blockOf(name, grid, region),
+    [`${name}_luma`]: floats(
+      yuv.map(([y]) => y),
+      [yuv.length, 1, 1, 1],
+    ),
+    [`${name}_chroma`]: floats(
+      yuv.flatMap(([, u, v]) => [u, v]),
+      [yuv.length, 2, 1, 1],
+    ),
   };
 }
 
-function blockOf(name: string, grid: WarpGrid, region: Rect): IdentityTensors {
-  const cells = coveringCells(grid, region);
+/** From the shading fields' samples, two to a cell, to the pixels of their block. */
+function shadeWeights(grid: WarpGrid, { rows, columns }: CellBlock): IdentityTensors {
+  const along = (cells: number) => nodeWeights(2 * cells + 1, grid.cell / 2, { count: cells * grid.cell });
   return {
-    [`${name}_cells`]: integers([cells.row, cells.column]),
-    [`${name}_cell_count`]: integers([cells.rows, cells.columns]),
+    shade_rows: floats(along(rows), [rows * grid.cell, 2 * rows + 1]),
+    shade_columns: transposed(along(columns), 2 * columns + 1),
   };
-}
-
-function colours(name: string, patch: Patch): IdentityTensors {
-  const { y, u, v } = colourTables(patch);
-  return { [`${name}_y`]: bytes(y), [`${name}_u`]: bytes(u), [`${name}_v`]: bytes(v) };
-}
-
-function pair(name: string, tables: { full: Uint8Array; half: Uint8Array }): IdentityTensors {
-  return { [name]: bytes(tables.full), [`${name}_half`]: bytes(tables.half) };
-}
-
-function bytes(data: Uint8Array): Tensor {
-  return { data, dims: [1, data.length] };
-}
-
-function floats(values: readonly number[], dims: readonly number[]): Tensor {
-  return { data: Float32Array.from(values), dims };
-}
-
-function integers(values: readonly number[]): Tensor {
-  return { data: BigInt64Array.from(values, BigInt), dims: [values.length] };
-}
-
-/** An x, y pair shaped to be added to coordinate planes [1, 2, h, w]. */
-function vector([x, y]: readonly [number, number], scale: number): Tensor {
-  return floats([x * scale, y * scale], [1, 2, 1, 1]);
 }

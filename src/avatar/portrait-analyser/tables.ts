@@ -18,20 +18,47 @@ export function toYuv([r, g, b]: Rgb): [number, number, number] {
   return [16 + dot(Y_WEIGHTS), 128 + dot(U_WEIGHTS), 128 + dot(V_WEIGHTS)];
 }
 
-/** Luma at three entries a pixel, chroma at three entries a pair of pixels; BT.601, limited range. */
-export interface ColourTables {
-  readonly y: Uint8Array;
-  readonly u: Uint8Array;
-  readonly v: Uint8Array;
+/** Luma and the two planes of chroma, BT.601, limited range. */
+export interface Colours {
+  readonly luma: Uint8Array;
+  readonly chroma: readonly [Uint8Array, Uint8Array];
 }
 
-/** Tables of a patch with even sides. Entry k of a luma row is the picture at k/3 pixels. */
-export function colourTables(patch: Patch): ColourTables {
-  const { width, height, rgb } = patch;
-  const count = width * height;
-  const y = new Float32Array(count);
-  const u = new Float32Array(count);
-  const v = new Float32Array(count);
+/**
+ * A patch to be looked up: luma as a table of places a third of a pixel apart (see `enlarge`), chroma as pictures of the
+ * patch's size. Chroma at a pixel is the mean of the four pixels that begin there: what a chroma sample of the frame
+ * covers when its upper left pixel comes from that place.
+ */
+export function colourTables({ width, height, rgb }: Patch): Colours {
+  const { y, u, v } = yuvPlanes(rgb, width * height);
+  return {
+    luma: enlarge(y, width, height),
+    chroma: [toBytes(means(u, width, height)), toBytes(means(v, width, height))],
+  };
+}
+
+/** A patch with even sides as it is in a frame: luma, and chroma at half the size. */
+export function framePlanes({ width, height, rgb }: Patch): Colours {
+  const { y, u, v } = yuvPlanes(rgb, width * height);
+  const halved = (plane: Float32Array) => {
+    const whole = means(plane, width, height);
+    const half = new Float32Array((width * height) / 4);
+    for (let i = 0; i < half.length; i++) {
+      const row = floor(i / (width / 2));
+      half[i] = whole[2 * row * width + 2 * (i % (width / 2))];
+    }
+    return toBytes(half);
+  };
+  return { luma: toBytes(y), chroma: [halved(u), halved(v)] };
+}
+
+/** Rounded and bounded. */
+function toBytes(plane: Float32Array): Uint8Array {
+  return new Uint8Array(Uint8ClampedArray.from(plane).buffer);
+}
+
+function yuvPlanes(rgb: Float32Array, count: number) {
+  const [y, u, v] = [new Float32Array(count), new Float32Array(count), new Float32Array(count)];
   const [yr, yg, yb] = Y_WEIGHTS;
   const [ur, ug, ub] = U_WEIGHTS;
   const [vr, vg, vb] = V_WEIGHTS;
@@ -43,29 +70,47 @@ export function colourTables(patch: Patch): ColourTables {
     u[i] = 128 + ur * r + ug * g + ub * b;
     v[i] = 128 + vr * r + vg * g + vb * b;
   }
-  return {
-    y: enlarge(y, width, height),
-    u: enlargePairs(u, width, height),
-    v: enlargePairs(v, width, height),
-  };
+  return { y, u, v };
 }
 
-/** A plane of numbers as bytes: 128 is zero, `range` either way fills them. Full and half resolution. */
-export function distanceTables(plane: Float32Array, width: number, height: number, range: number) {
-  const coded = plane.map((value) => 128 + 127 * clamp(value / range, -1, 1));
-  return { full: enlarge(coded, width, height), half: enlargePairs(coded, width, height) };
+/** A plane of numbers as a table of bytes: 128 is zero, `range` either way fills them. */
+export function distanceTable(plane: Float32Array, width: number, height: number, range: number): Uint8Array {
+  return enlarge(
+    plane.map((value) => 128 + 127 * clamp(value / range, -1, 1)),
+    width,
+    height,
+  );
 }
 
-/** A plane of 0..1 as bytes 0..255. Full and half resolution. */
-export function coverageTables(plane: Float32Array, width: number, height: number) {
-  const coded = plane.map((value) => 255 * clamp(value, 0, 1));
-  return { full: enlarge(coded, width, height), half: enlargePairs(coded, width, height) };
+/** A plane of 0..1 as a table of bytes 0..255. */
+export function coverageTable(plane: Float32Array, width: number, height: number): Uint8Array {
+  return enlarge(
+    plane.map((value) => 255 * clamp(value, 0, 1)),
+    width,
+    height,
+  );
 }
 
-/** Catmull-Rom-like cubic (a = -0.75, as in OpenCV) at thirds of a pixel; sharper than linear, which matters here. */
+/** For each pixel the mean of it and the three to its right and below. */
+function means(plane: Float32Array, width: number, height: number): Float32Array {
+  const out = new Float32Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const below = y + 1 < height ? width : 0;
+    for (let x = 0; x < width; x++) {
+      const at = y * width + x;
+      const beside = x + 1 < width ? 1 : 0;
+      out[at] = (plane[at] + plane[at + beside] + plane[at + below] + plane[at + below + beside]) / 4;
+    }
+  }
+  return out;
+}
+
+/**
+ * Nine pictures, one after another: shifted by no, one and two thirds of a pixel across, then all of these a third further down.
+ * Catmull-Rom-like cubic (a = -0.75, as in OpenCV); sharper than linear, which matters here.
+ */
 function enlarge(plane: Float32Array, width: number, height: number): Uint8Array {
   const wide = width * TABLE_SCALE;
-  const high = height * TABLE_SCALE;
   // A third of a pixel on; two thirds on are the same weights backwards.
   const [ta, tb, tc, td] = cubicTaps(1 / TABLE_SCALE);
   const rows = new Float32Array(wide * height);
@@ -83,21 +128,22 @@ function enlarge(plane: Float32Array, width: number, height: number): Uint8Array
     }
   }
   // A clamped array rounds and bounds what is written to it.
-  const out = new Uint8ClampedArray(wide * high);
+  const out = new Uint8ClampedArray(wide * height * TABLE_SCALE);
+  const size = width * height;
   for (let row = 0; row < height; row++) {
     const above = max(row - 1, 0) * wide;
     const here = row * wide;
     const below = min(row + 1, height - 1) * wide;
     const under = min(row + 2, height - 1) * wide;
-    const to = row * TABLE_SCALE * wide;
     for (let x = 0; x < wide; x++) {
       const a = rows[above + x];
       const b = rows[here + x];
       const c = rows[below + x];
       const d = rows[under + x];
-      out[to + x] = b;
-      out[to + wide + x] = ta * a + tb * b + tc * c + td * d;
-      out[to + 2 * wide + x] = td * a + tc * b + tb * c + ta * d;
+      const to = (x % TABLE_SCALE) * size + row * width + floor(x / TABLE_SCALE);
+      out[to] = b;
+      out[to + TABLE_SCALE * size] = ta * a + tb * b + tc * c + td * d;
+      out[to + 2 * TABLE_SCALE * size] = td * a + tc * b + tb * c + ta * d;
     }
   }
   return new Uint8Array(out.buffer);
@@ -108,35 +154,4 @@ function cubicTaps(t: number): [number, number, number, number] {
   const near = (x: number) => ((a + 2) * x - (a + 3)) * x * x + 1;
   const far = (x: number) => ((a * x - 5 * a) * x + 8 * a) * x - 4 * a;
   return [far(1 + t), near(t), near(1 - t), far(2 - t)];
-}
-
-/** Means of 2x2 pixels at steps of two thirds of a pixel, linear between; entry 3i is exactly chroma sample i. */
-function enlargePairs(plane: Float32Array, width: number, height: number): Uint8Array {
-  const wide = (width * TABLE_SCALE) / 2;
-  const high = (height * TABLE_SCALE) / 2;
-  const means = new Float32Array(width * height);
-  for (let y = 0; y < height; y++) {
-    const below = y + 1 < height ? width : 0;
-    for (let x = 0; x < width; x++) {
-      const at = y * width + x;
-      const beside = x + 1 < width ? 1 : 0;
-      means[at] = (plane[at] + plane[at + beside] + plane[at + below] + plane[at + below + beside]) / 4;
-    }
-  }
-  const out = new Uint8ClampedArray(wide * high);
-  for (let row = 0; row < high; row++) {
-    const py = (row * 2) / TABLE_SCALE;
-    const top = min(floor(py), height - 2);
-    const fy = min(py - top, 1);
-    for (let column = 0; column < wide; column++) {
-      const px = (column * 2) / TABLE_SCALE;
-      const left = min(floor(px), width - 2);
-      const fx = min(px - left, 1);
-      const at = top * width + left;
-      const upper = means[at] * (1 - fx) + means[at + 1] * fx;
-      const lower = means[at + width] * (1 - fx) + means[at + width + 1] * fx;
-      out[row * wide + column] = upper * (1 - fy) + lower * fy;
-    }
-  }
-  return new Uint8Array(out.buffer);
 }

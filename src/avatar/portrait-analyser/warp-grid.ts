@@ -41,3 +41,22 @@ export function eachNode(grid: WarpGrid, visit: (x: number, y: number, node: num
 export function gridUnitsPerPixel(grid: WarpGrid): number {
   return 2 / (CELLS * grid.cell);
 }
+
+/**
+ * Weights of grid nodes for places between them, linearly: one row of `nodes` weights for each of `count` places, the
+ * first `from` pixels after the first node and the others `step` pixels apart.
+ */
+export function nodeWeights(
+  nodes: number,
+  pixelsBetween: number,
+  { count, from = 0, step = 1 }: { count: number; from?: number; step?: number },
+): Float32Array {
+  const weights = new Float32Array(count * nodes);
+  for (let i = 0; i < count; i++) {
+    const at = (from + i * step) / pixelsBetween;
+    const left = clamp(Math.floor(at), 0, nodes - 2);
+    weights[i * nodes + left] = 1 - (at - left);
+    weights[i * nodes + left + 1] = at - left;
+  }
+  return weights;
+}
