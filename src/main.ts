@@ -9,11 +9,11 @@ import { checkFfmpeg } from './hls/ffmpeg.js';
 import { STREAM_SOUND_RATE } from './hls/hls-stream.js';
 import { prepareHlsDirectory } from './hls/segment-store.js';
 import { sweepSocketFolders } from './hls/socket-folder.js';
-import { ApiKeys } from './http/api-keys.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
 import { createHttpServer } from './http/server.js';
 import { UrlSigner } from './http/signed-urls.js';
+import { SpeechDoor } from './http/speech-door.js';
 import { attachSpeechSocket } from './http/speech-socket.js';
 import { readTlsIdentity } from './http/tls-identity.js';
 import { UploadMemory } from './http/upload-memory.js';
@@ -70,7 +70,7 @@ async function main(): Promise<void> {
   const sockets = attachSpeechSocket(server, () => ready().registry, logger, {
     maxQueuedSeconds: config.maxQueuedSeconds,
     instruments,
-    apiKeys: new ApiKeys(config.apiKeys),
+    door: new SpeechDoor(config),
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
