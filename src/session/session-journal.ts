@@ -1,7 +1,8 @@
 import type { AvatarOptions } from '../avatar/engine.js';
 import { storageError } from '../hls/storage-error.js';
-import { Journal, type JournalEntry } from './journal.js';
-import { unsaid } from './recovery.js';
+import { Journal } from './journal.js';
+import { type JournalEntry, NOTHING_STORED, type StoredBytes } from './journal-reader.js';
+import { recover, unsaid } from './recovery.js';
 
 /** What a session was opened with. */
 export interface SessionOpening {
@@ -33,8 +34,11 @@ export type Accepted =
   | { readonly kind: 'finish' }
   /** In the place of what a live talk has said already: the newest index, and number of the sound that comes next. */
   | { readonly kind: 'compacted'; readonly lastIndex: number | undefined; readonly sounds: number }
-  /** The talk is over, and its stream ended. */
-  | { readonly kind: 'complete' }
+  /**
+   * The talk is over, and its stream ended; with `stored`, all of the stream is on the disk for good, and what it was made of
+   * is forgotten.
+   */
+  | { readonly kind: 'complete'; readonly stored?: true }
   /** The session has ended in state `error`. */
   | { readonly kind: 'failed'; readonly detail: string }
   /** Nothing accepted before is to be heard any more. */
@@ -45,10 +49,18 @@ export type Accepted =
 /** Something accepted, and the sound that belongs to it, if any. */
 export interface AcceptedEntry {
   readonly accepted: Accepted;
-  readonly bytes: Buffer;
+  readonly bytes: StoredBytes;
 }
 
-const NOTHING = Buffer.alloc(0);
+/** A journal that was found in a folder. */
+export interface ResumedJournal {
+  readonly journal: SessionJournal;
+  readonly opening: SessionOpening;
+  readonly entries: readonly AcceptedEntry[];
+  readonly release: () => Promise<void>;
+}
+
+const NOTHING = new Uint8Array(0);
 /** 6 minutes of 24 kHz speech by WebSocket. */
 const COMPACT_BYTES = 32 * 1024 * 1024;
 
@@ -68,17 +80,21 @@ export class SessionJournal {
     return new SessionJournal(await Journal.create(directory, { ...opening }).catch(explain));
   }
 
-  /** @returns undefined where the folder has no journal that can be read */
-  static async resume(
-    directory: string,
-  ): Promise<{ journal: SessionJournal; opening: SessionOpening; entries: AcceptedEntry[] } | undefined> {
+  /**
+   * @returns undefined where the folder has no journal that can be read; `release` is to be called when no more `bytes` of the
+   *   entries are to be read
+   * @throws Error of the file system
+   */
+  static async resume(directory: string): Promise<ResumedJournal | undefined> {
     const resumed = await Journal.resume(directory);
     if (!resumed) return undefined;
-    const [opening, ...entries] = resumed.entries;
+    const { reader } = resumed;
+    const [opening, ...entries] = reader.entries;
     return {
       journal: new SessionJournal(resumed.journal),
       opening: opening!.words as unknown as SessionOpening,
       entries: entries.map(asAccepted),
+      release: () => reader.close(),
     };
   }
 
@@ -108,16 +124,29 @@ export class SessionJournal {
     }
   }
 
+  /**
+   * Forgets what a talk was made of that is over, once its stream is on the disk for good. What is left still tells chunks
+   * that are sent again.
+   * @throws Error of the file system
+   */
+  forgetTalk(): Promise<void> {
+    return this.#journal.rewrite(([opening, ...entries]) => {
+      const { lastIndex, sounds } = recover(entries.map(asAccepted), undefined);
+      const left: Accepted[] = [
+        { kind: 'compacted', lastIndex, sounds },
+        { kind: 'complete', stored: true },
+      ];
+      return [opening!, ...left.map((accepted) => ({ words: { ...accepted }, bytes: NOTHING_STORED }))];
+    });
+  }
+
   close(): Promise<void> {
     return this.#journal.close();
   }
 }
 
 function asAccepted({ words, bytes }: JournalEntry): AcceptedEntry {
-  return {
-    accepted: words as unknown as Accepted,
-    bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-  };
+  return { accepted: words as unknown as Accepted, bytes };
 }
 
 function asEntry({ accepted, bytes }: AcceptedEntry): JournalEntry {

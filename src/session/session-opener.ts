@@ -120,9 +120,9 @@ export class SessionOpener {
     const directory = this.#directory(id);
     const resumed = await SessionJournal.resume(directory);
     if (!resumed) return undefined;
-    const { journal, opening, entries } = resumed;
+    const { journal, opening, entries, release } = resumed;
     const logger = this.#options.logger.child({ session: id });
-    const undo: (() => unknown)[] = [() => journal.close()];
+    const undo: (() => unknown)[] = [() => journal.close(), release];
     try {
       if (opening.id !== id) throw new Error(`The folder ${id} holds the session ${opening.id}.`);
       if (opening.pack !== engine.description.pack) throw new Error(`The session was spoken by ${opening.pack}.`);
@@ -136,6 +136,7 @@ export class SessionOpener {
         session = this.#session(opening, { avatar: undefined, stream, talk, journal, logger });
         // A chunk that is sent again, because its answer was lost, is known.
         if (!failure) await session.replay({ ...recover(entries, undefined), retaken: [] });
+        await release();
         return session;
       }
       const portrait = async () => decodePortrait(await readFile(join(directory, PORTRAIT_NAME)));
@@ -144,7 +145,11 @@ export class SessionOpener {
       const talk = this.#talk(opening, avatar, stream);
       session = this.#session(opening, { avatar, stream, talk, journal, logger });
       const recovery = recover(entries, opening.live && stream.firstFrame, stream.soundBeyondSeconds);
-      session.replay(recovery).catch((error) => session?.fail(error));
+      session
+        .replay(recovery)
+        .catch((error) => session?.fail(error))
+        .finally(release)
+        .catch((err) => logger.warn({ err }, 'journal not closed cleanly'));
       logger.info({ frame: stream.firstFrame, accepted: recovery.retaken.length }, 'session brought back');
       return session;
     } catch (error) {

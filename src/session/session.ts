@@ -328,7 +328,7 @@ export class Session {
 
   async #decodeAgain({ accepted, bytes, heardSeconds }: Retaken): Promise<PcmAudio | undefined> {
     if (bytes.length === 0) return undefined;
-    const { samples, sampleRate } = await this.#decodeNoted(accepted, bytes);
+    const { samples, sampleRate } = await this.#decodeNoted(accepted, await bytes.read());
     return { samples: samples.subarray(Math.round(heardSeconds * sampleRate)), sampleRate };
   }
 

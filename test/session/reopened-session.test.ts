@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Avatar, AvatarEngine, Motion, MotionWindow } from '../../src/avatar/engine.js';
 import { createLogger } from '../../src/log.js';
-import { parseJournal } from '../../src/session/journal.js';
+import { JournalReader } from '../../src/session/journal-reader.js';
 import { SessionRegistry } from '../../src/session/session-registry.js';
 import { wav } from '../support/media.js';
 import { samplePortrait } from '../support/service.js';
@@ -58,6 +58,13 @@ const open = async (id: string, live?: { record: boolean }) => {
   return (await registry.open({ ...wanted, pictureSize: undefined })).session;
 };
 
+/** What is in a session's journal, in words. */
+const journaled = async (id: string) => {
+  const reader = (await JournalReader.open(join(hlsDirectory, id, 'journal')))!;
+  await reader.close();
+  return reader.entries.map(({ words }) => words);
+};
+
 const chunk = (index: number, final: boolean) => ({
   audio: { bytes: wav(Buffer.alloc(16000), 16000), contentType: 'audio/wav', fileName: 'chunk.wav' },
   ...{ index, final },
@@ -85,7 +92,6 @@ it('what is accepted while an interruption is carried out is behind it in the jo
   const pcm = { samples: new Float32Array(4000).fill(0.1), sampleRate: 16000 };
   await session.speak(pcm);
   await Promise.all([session.interrupt(), session.speak(pcm)]);
-  const { entries } = parseJournal(await readFile(join(hlsDirectory, 'live', 'journal')));
-  const kinds = entries.map(({ words }) => words.kind).filter((kind) => kind !== 'shown');
+  const kinds = (await journaled('live')).map(({ kind }) => kind).filter((kind) => kind !== 'shown');
   expect(kinds).toEqual([undefined, 'sound', 'interrupted', 'sound']);
 });
