@@ -11,6 +11,7 @@ import { prepareHlsDirectory } from './hls/segment-store.js';
 import { sweepSocketFolders } from './hls/socket-folder.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
+import { listen } from './http/listen.js';
 import { createHttpServer } from './http/server.js';
 import { UrlSigner } from './http/signed-urls.js';
 import { SpeechDoor } from './http/speech-door.js';
@@ -72,10 +73,7 @@ async function main(): Promise<void> {
     instruments,
     door: new SpeechDoor(config),
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(config.port, config.host, resolve);
-  });
+  await listen(server, config.port, config.host);
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : config.port;
   logger.info({ port, host: config.host }, 'listening, loading the model');

@@ -190,7 +190,7 @@ export class SessionRegistry {
     if (this.busy >= maxSessions || held >= RESTING_PER_PLACE * maxSessions) {
       throw new AppError(
         'too_many_sessions',
-        `This service keeps ${maxSessions} sessions in real time, and they are in use; delete one or try again later.`,
+        `This service takes ${maxSessions} sessions at a time, and all places are in use; delete one or try again later.`,
         { retryAfterSeconds: 10 },
       );
     }
