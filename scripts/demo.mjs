@@ -15,6 +15,8 @@ page in a browser where there is one. Ctrl+C ends it. The environment variables 
   process.exit(0);
 }
 
+if (process.argv.length > 2) stop(`demo: there is no option ${process.argv[2]}. See npm run demo -- --help`);
+
 const setup = spawnSync(process.execPath, [join(root, 'scripts/setup.mjs')], { cwd: root, stdio: 'inherit' });
 if (setup.status !== 0) process.exit(setup.status ?? 1);
 

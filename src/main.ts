@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { helpAskedFor } from './command-line.js';
 import { readConfig } from './config.js';
 import { AppError } from './errors.js';
 import { collectSeldom } from './garbage-collection.js';
@@ -31,6 +32,11 @@ const MEGABYTE = 1024 * 1024;
 const root = join(import.meta.dirname, '..');
 
 async function main(): Promise<void> {
+  const help = helpAskedFor(process.argv.slice(2));
+  if (help !== undefined) {
+    process.stdout.write(help);
+    return;
+  }
   // ONNX Runtime reports its use to Microsoft unless told not to, and it reads this when a worker loads it.
   process.env.ORT_DISABLE_TELEMETRY ??= '1';
   collectSeldom();

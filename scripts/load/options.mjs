@@ -1,5 +1,6 @@
 // What `npm run load` takes on its command line.
 import { parseArgs } from 'node:util';
+import { wholeOption } from '../command-line.mjs';
 
 export const HELP = `npm run load -- [--sessions 6 --seconds 60 --live --url URL --json FILE --assert]
 
@@ -33,7 +34,12 @@ export function readOptions(args) {
       help: { type: 'boolean', default: false },
     },
   });
-  return { ...values, counts: counts(values.sessions), seconds: seconds(values.seconds), url: address(values.url) };
+  return {
+    ...values,
+    counts: counts(values.sessions),
+    seconds: wholeOption('seconds', values.seconds, 10, 86_400),
+    url: address(values.url),
+  };
 }
 
 function counts(text) {
@@ -43,12 +49,6 @@ function counts(text) {
     throw new Error(`--sessions ${text}: a whole number from 1 to ${MOST_SESSIONS}, or two such as 6-10.`);
   }
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
-}
-
-function seconds(text) {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 10 && value <= 86_400) return value;
-  throw new Error(`--seconds ${text}: a whole number from 10 to 86400.`);
 }
 
 function address(text) {
