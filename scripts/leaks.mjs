@@ -28,7 +28,7 @@ const [{ portraits, voices }, service] = [
   await readMaterial(root, 1),
   await startService({ root, environment: { MAX_SESSIONS: '4' } }),
 ];
-const client = new HttpClient(service.url);
+const client = new HttpClient(service.url, process.env.FACECAST_API_KEY || undefined);
 let exitCode = 1;
 try {
   const material = { png: portraits[0].png, voice: voices[0] };

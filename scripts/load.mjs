@@ -12,12 +12,12 @@ const root = resolve(import.meta.dirname, '..');
 const options = commandLine('load', HELP, readOptions);
 
 try {
-  const { counts, seconds, live, url, json } = options;
+  const { counts, seconds, live, url, apiKey, json } = options;
   const material = await readMaterial(root, counts.at(-1));
   printHead(options, url);
   const summaries = [];
   for (const sessions of counts) {
-    summaries.push(summarise(await runLoad({ root, url, live, seconds, sessions, material })));
+    summaries.push(summarise(await runLoad({ root, url, apiKey, live, seconds, sessions, material })));
     if (json) await writeFile(json, `${JSON.stringify(summaries, null, 2)}\n`);
   }
   printTable(summaries);

@@ -11,15 +11,15 @@ const WARM_UP_SECONDS = 4;
 const BETWEEN_SECONDS = 0.5;
 
 /**
- * @param options `root`, `url` of a service that runs (else one is started), `live`, `seconds`, `sessions`, `material`
+ * @param options `root`, `url` of a service that runs (else one is started) and its `apiKey`, `live`, `seconds`, `sessions`, `material`
  * @returns what `summarise` takes
  */
-export async function runLoad({ root, url, live, seconds, sessions, material }) {
+export async function runLoad({ root, url, apiKey, live, seconds, sessions, material }) {
   const service = url ? undefined : await startService({ root });
   const controller = new AbortController();
   const clients = [];
   const clientOf = () => {
-    clients.push(new HttpClient(url ?? service.url));
+    clients.push(new HttpClient(url ?? service.url, apiKey));
     return clients.at(-1);
   };
   let talkers = [];
