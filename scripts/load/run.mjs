@@ -25,6 +25,7 @@ export async function runLoad({ root, url, apiKey, live, seconds, sessions, mate
   let talkers = [];
   try {
     const capacity = await maxSessions(clientOf());
+    await requireKey(clients[0]);
     const before = service && (await usageNow(service.pid));
     talkers = Array.from({ length: sessions }, (_, index) => new Talker(clientOf(), { index, live, material }));
     const talking = [];
@@ -83,6 +84,13 @@ async function maxSessions(client) {
   const answer = await client.send('/health');
   if (answer.status !== 200) throw new Error(`${client.url}/health answered ${answer.status}: ${answer.body}`);
   return JSON.parse(answer.body).sessions?.max;
+}
+
+/** @throws Error where the service asks for a key and got none that it knows: no session would be taken */
+async function requireKey(client) {
+  const { status, body } = await client.send('/metrics');
+  if (status !== 401) return;
+  throw new Error(`${client.url}: ${JSON.parse(body).detail} Set FACECAST_API_KEY to one of its keys.`);
 }
 
 /** Seconds of video drawn so far, and seconds in which sessions had any being made (docs/monitoring.md); NaN where not told. */
