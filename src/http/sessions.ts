@@ -120,6 +120,14 @@ export function sessionRoutes(
 
   router.get('/events/:sessionId', (request, response) => sendEvents(registry().get(idOf(request)), request, response));
 
+  // Handshakes do not come this far: they are no requests to Node once somebody listens for upgrades.
+  router.get('/stream/:sessionId', () => {
+    throw new AppError(
+      'not_found',
+      'There is a WebSocket at this address, and nothing else: open it with ws: or wss:.',
+    );
+  });
+
   router.get('/status/:sessionId', (request, response) => {
     const session = registry().get(idOf(request));
     response.json({
@@ -146,7 +154,7 @@ export function sessionRoutes(
   });
 
   router.all(['/init', '/feed', '/interrupt'], only('POST'));
-  router.all(['/status/:sessionId', '/events/:sessionId'], only('GET, HEAD'));
+  router.all(['/status/:sessionId', '/events/:sessionId', '/stream/:sessionId'], only('GET, HEAD'));
   router.all('/session/:sessionId', only('DELETE'));
   return router;
 }

@@ -187,6 +187,7 @@ it.each([
   ['POST', '/health/live', 'GET, HEAD'],
   ['GET', '/api/audio-driven/chunked/init', 'POST'],
   ['POST', '/api/audio-driven/chunked/session/abcdefgh', 'DELETE'],
+  ['POST', '/api/audio-driven/chunked/stream/abcdefgh', 'GET, HEAD'],
   ['DELETE', '/hls/abcdefgh/playlist.m3u8', 'GET, HEAD'],
   ['POST', '/api/hls/abcdefgh/download', 'GET, HEAD'],
 ])('%s %s says which methods there are', async (method, path, allowed) => {

@@ -110,6 +110,15 @@ describe('init', () => {
   });
 });
 
+it('a socket’s address asked for as a page is told to be a socket’s', async () => {
+  const response = await fetch(`${url}/stream/abcdefgh`);
+  expect(await response.json()).toMatchObject({
+    status: 404,
+    code: 'not_found',
+    detail: expect.stringMatching(/WebSocket.*wss:/),
+  });
+});
+
 describe('feed', () => {
   const of = (fields: Record<string, string | Blob>) => form({ session_id: 'abcdefgh', ...fields });
   const asText =
