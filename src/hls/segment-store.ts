@@ -137,16 +137,6 @@ export class SegmentStore {
     await this.#queue;
   }
 
-  /**
-   * Makes everything in the folder outlive a power failure.
-   * @throws Error of the file system
-   */
-  async sync(): Promise<void> {
-    await this.#queue;
-    for (const name of await readdir(this.#directory)) await syncPath(this.path(name));
-    await syncPath(this.#directory);
-  }
-
   /** Absolute path for a name, whether the file is there or not. */
   path(name: string): string {
     return join(this.#directory, name);
@@ -231,6 +221,15 @@ export async function leftSessions(hlsDirectory: string): Promise<LeftSession[]>
 /** Removes a folder that `leftSessions` has named. */
 export async function removeSession(hlsDirectory: string, id: string): Promise<void> {
   await rm(join(hlsDirectory, id), { recursive: true, force: true });
+}
+
+/**
+ * Makes everything in a session's folder outlive a power failure.
+ * @throws Error of the file system
+ */
+export async function syncFolder(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) await syncPath(join(directory, name));
+  await syncPath(directory);
 }
 
 /** Has what was written to a file, or the names in a folder, on the disk; one that was removed meanwhile is none. */

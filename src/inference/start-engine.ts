@@ -23,7 +23,7 @@ export interface EngineStart {
 /** What NVIDIA's driver puts there, on Linux and on Windows' Linux. */
 const NVIDIA_DEVICES = ['/dev/nvidiactl', '/dev/nvidia0', '/dev/dxg'];
 /** A GPU is busy with a batch, a CPU with a frame: there a batch only makes the other sessions wait. */
-const BATCH_FRAMES = { cpu: 5, cuda: 16, tensorrt: 16 } as const;
+export const BATCH_FRAMES = { cpu: 5, cuda: 16, tensorrt: 16 } as const;
 
 /**
  * Starts the inference workers on the device asked for; `auto` takes CUDA where the pack is made for it and

@@ -26,6 +26,7 @@ export class Journal {
   #next: Promise<void> | undefined;
   #writing: Promise<void> = Promise.resolve();
   #failure: unknown;
+  #closed = false;
 
   private constructor(directory: string, file: FileHandle, length: number) {
     this.#directory = directory;
@@ -101,6 +102,8 @@ export class Journal {
    * @throws Error of the file system; the journal has the old entries then, or the new ones
    */
   rewrite(change: (entries: readonly JournalEntry[]) => readonly JournalEntry[]): Promise<void> {
+    // Its folder may be on its way to be removed.
+    if (this.#closed) return Promise.reject(new Error('The journal is closed.'));
     // What was appended before is in it, what is appended from now on follows.
     const rewriting = this.#writing.then(async () => {
       if (this.#failure) throw this.#failure;
@@ -119,6 +122,7 @@ export class Journal {
 
   /** Resolves when everything appended is on the disk or has failed. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#writing;
     await this.#file.close().catch(() => undefined);
   }

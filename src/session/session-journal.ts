@@ -1,7 +1,7 @@
 import type { AvatarOptions } from '../avatar/engine.js';
 import { storageError } from '../hls/storage-error.js';
 import { Journal } from './journal.js';
-import { type JournalEntry, NOTHING_STORED, type StoredBytes } from './journal-reader.js';
+import { type JournalEntry, type JournalReader, NOTHING_STORED, type StoredBytes } from './journal-reader.js';
 import { recover, unsaid } from './recovery.js';
 
 /** What a session was opened with. */
@@ -38,9 +38,9 @@ export type Accepted =
    * The talk is over, and its stream ended; with `stored`, all of the stream is on the disk for good, and what it was made of
    * is forgotten.
    */
-  | { readonly kind: 'complete'; readonly stored?: true }
+  | { readonly kind: 'complete'; readonly stored?: true; readonly lastEventId?: number }
   /** The session has ended in state `error`. */
-  | { readonly kind: 'failed'; readonly detail: string }
+  | { readonly kind: 'failed'; readonly detail: string; readonly lastEventId?: number }
   /** Nothing accepted before is to be heard any more. */
   | { readonly kind: 'interrupted' }
   /** Of a live talk: before `frame`, `seconds` of sound number `sound` were heard, and all of the ones before. */
@@ -56,8 +56,8 @@ export interface AcceptedEntry {
 export interface ResumedJournal {
   readonly journal: SessionJournal;
   readonly opening: SessionOpening;
+  /** Their bytes can be read until `releaseEntries`, or `close`. */
   readonly entries: readonly AcceptedEntry[];
-  readonly release: () => Promise<void>;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -67,12 +67,15 @@ const COMPACT_BYTES = 32 * 1024 * 1024;
 /** A session's journal: what `accept` has resolved for outlives a crash. */
 export class SessionJournal {
   readonly #journal: Journal;
+  /** Of what was accepted in lives before this one. */
+  readonly #reader: JournalReader | undefined;
   #compacting = false;
   /** Bytes from which on compacting may be worth it: twice what was left the last time. */
   #compactAt = COMPACT_BYTES;
 
-  private constructor(journal: Journal) {
+  private constructor(journal: Journal, reader?: JournalReader) {
     this.#journal = journal;
+    this.#reader = reader;
   }
 
   /** @throws AppError `storage_full`, `internal` */
@@ -81,20 +84,17 @@ export class SessionJournal {
   }
 
   /**
-   * @returns undefined where the folder has no journal that can be read; `release` is to be called when no more `bytes` of the
-   *   entries are to be read
+   * @returns undefined where the folder has no journal that can be read
    * @throws Error of the file system
    */
   static async resume(directory: string): Promise<ResumedJournal | undefined> {
     const resumed = await Journal.resume(directory);
     if (!resumed) return undefined;
-    const { reader } = resumed;
-    const [opening, ...entries] = reader.entries;
+    const [opening, ...entries] = resumed.reader.entries;
     return {
-      journal: new SessionJournal(resumed.journal),
+      journal: new SessionJournal(resumed.journal, resumed.reader),
       opening: opening!.words as unknown as SessionOpening,
       entries: entries.map(asAccepted),
-      release: () => reader.close(),
     };
   }
 
@@ -131,18 +131,36 @@ export class SessionJournal {
    */
   forgetTalk(): Promise<void> {
     return this.#journal.rewrite(([opening, ...entries]) => {
-      const { lastIndex, sounds } = recover(entries.map(asAccepted), undefined);
+      const accepted = entries.map(asAccepted);
+      const { lastIndex, sounds } = recover(accepted, undefined);
+      const complete = lastOf(accepted, 'complete');
       const left: Accepted[] = [
         { kind: 'compacted', lastIndex, sounds },
-        { kind: 'complete', stored: true },
+        { ...complete, kind: 'complete', stored: true },
       ];
       return [opening!, ...left.map((accepted) => ({ words: { ...accepted }, bytes: NOTHING_STORED }))];
     });
   }
 
-  close(): Promise<void> {
-    return this.#journal.close();
+  /** No more is read of the entries of before. */
+  async releaseEntries(): Promise<void> {
+    await this.#reader?.close();
   }
+
+  /** Idempotent. Resolves when everything accepted is on the disk or has failed. */
+  async close(): Promise<void> {
+    await this.#journal.close();
+    await this.releaseEntries();
+  }
+}
+
+/** The newest of a kind. */
+export function lastOf<Kind extends Accepted['kind']>(
+  entries: readonly AcceptedEntry[],
+  kind: Kind,
+): Extract<Accepted, { readonly kind: Kind }> | undefined {
+  const found = entries.findLast(({ accepted }) => accepted.kind === kind)?.accepted;
+  return found as Extract<Accepted, { readonly kind: Kind }> | undefined;
 }
 
 function asAccepted({ words, bytes }: JournalEntry): AcceptedEntry {
