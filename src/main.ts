@@ -6,6 +6,7 @@ import { readConfig } from './config.js';
 import { collectSeldom } from './garbage-collection.js';
 import { measureEncoderCost } from './hls/encoder-cost.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
+import { FolderLock } from './hls/folder-lock.js';
 import { STREAM_SOUND_RATE } from './hls/hls-stream.js';
 import { prepareHlsDirectory } from './hls/segment-store.js';
 import { sweepSocketFolders } from './hls/socket-folder.js';
@@ -85,6 +86,9 @@ async function main(): Promise<void> {
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : config.port;
   logger.info({ port, host: config.host }, 'listening, loading the model');
+  // Only now: whoever holds the port is told of first.
+  const lock = await FolderLock.take(config.hlsDirectory);
+  if (!lock) logger.warn({ folder: config.hlsDirectory }, 'HLS_DIR cannot be locked: let no other service use it');
   const engine = new StartingEngine(await ModelPack.readFacts(packDirectory), config.batchFrames);
   const registry = new SessionRegistry({
     engine,
@@ -129,6 +133,7 @@ async function main(): Promise<void> {
     server.close();
     server.closeAllConnections();
     await engine.close();
+    await lock?.release();
     logger.info('stopped');
     process.exit(0);
   };
@@ -156,7 +161,7 @@ async function main(): Promise<void> {
     registry.admitUpTo(maxSessions);
     logger.info({ ...engine.description, port, url: `${tls ? 'https' : 'http'}://localhost:${port}/` }, 'ready');
   };
-  // Only now: whoever holds the port may be a service whose sessions are in that folder. They can be seen before the model is there.
+  // What an earlier service has left can be seen before the model is there.
   await Promise.all([registry.restore(engine.serving), load()]);
 }
 
