@@ -152,6 +152,7 @@ async function main(): Promise<void> {
       device: config.device,
       workers: config.inferenceWorkers,
       batchFrames: config.batchFrames,
+      hangSeconds: config.workerTimeoutSeconds,
       script: new URL('./inference/worker.js', import.meta.url),
       logger,
       instruments,

@@ -14,6 +14,8 @@ export interface EngineStart {
   readonly workers: number;
   /** Frames of one run of the renderer at most; undefined: what suits the device. */
   readonly batchFrames: number | undefined;
+  /** Seconds without an answer after which a worker counts as hung; see `EngineWorkerOptions`. */
+  readonly hangSeconds?: number | undefined;
   /** Compiled `inference/worker.js`. */
   readonly script: URL | string;
   readonly logger: Logger;

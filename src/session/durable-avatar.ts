@@ -6,7 +6,7 @@ import type { Logger } from '../log.js';
 
 /** So many losses within so long, and it is this portrait that kills workers. */
 const MOST_LOSSES = 3;
-const LOSSES_WITHIN_MILLISECONDS = 60_000;
+const LOSSES_WITHIN_MILLISECONDS = 300_000;
 /** How long a worker may take to come back: it loads and warms up the model, which on a GPU takes a while. */
 const PATIENCE_MILLISECONDS = 120_000;
 const RETRY_MILLISECONDS = 250;
