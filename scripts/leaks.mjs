@@ -8,7 +8,7 @@ import { holdings, NAMES, whatGrew } from './load/holdings.mjs';
 import { HttpClient } from './load/http-client.mjs';
 import { lifeOf, liveLife } from './load/lives.mjs';
 import { readMaterial } from './load/material.mjs';
-import { startService } from './load/service.mjs';
+import { startService } from './service-process.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const WARM_UP_SESSIONS = 20;
@@ -26,7 +26,7 @@ child processes and folders are counted; after all sessions they must be as many
 const { sessions, json } = commandLine('leaks', HELP, readOptions);
 const [{ portraits, voices }, service] = [
   await readMaterial(root, 1),
-  await startService({ root, environment: { MAX_SESSIONS: '4' } }),
+  await startService({ root, environment: { MAX_SESSIONS: '4', DRAIN_SECONDS: '0' } }),
 ];
 const client = new HttpClient(service.url, process.env.FACECAST_API_KEY || undefined);
 let exitCode = 1;

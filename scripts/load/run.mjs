@@ -1,8 +1,8 @@
 // One run: so many sessions at the same time, for so long.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startService } from '../service-process.mjs';
 import { HttpClient } from './http-client.mjs';
 import { ownMedia } from './own-media.mjs';
-import { startService } from './service.mjs';
 import { Talker } from './talker.mjs';
 import { cpuSeconds, watchUsage } from './usage.mjs';
 
@@ -15,7 +15,7 @@ const BETWEEN_SECONDS = 0.5;
  * @returns what `summarise` takes
  */
 export async function runLoad({ root, url, apiKey, live, seconds, sessions, material }) {
-  const service = url ? undefined : await startService({ root });
+  const service = url ? undefined : await startService({ root, environment: { DRAIN_SECONDS: '0' } });
   const controller = new AbortController();
   const clients = [];
   const clientOf = () => {
