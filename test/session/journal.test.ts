@@ -1,6 +1,16 @@
-import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import promises, {
+  appendFile,
+  type FileHandle,
+  mkdtemp,
+  open,
+  readFile,
+  readlink,
+  rm,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { JOURNAL_NAME } from '../../src/hls/segment-store.js';
 import { Journal } from '../../src/session/journal.js';
 import { JournalReader } from '../../src/session/journal-reader.js';
@@ -96,6 +106,39 @@ it('does not take zeros for entries, which a power failure may leave behind', as
   await appendFile(path, Buffer.alloc(4096));
   expect(await readBack()).toHaveLength(3);
   expect((await readFile(path)).length).toBeLessThan(4096);
+});
+
+it('is on the disk with its name, and not only with its bytes, when it says so', async () => {
+  const done: string[] = [];
+  const handle = await open(directory);
+  const methods = Object.getPrototypeOf(handle);
+  await handle.close();
+  const spies: { mockRestore(): void }[] = (['sync', 'datasync'] as const).map((name) => {
+    const real = methods[name];
+    return jest.spyOn(methods, name).mockImplementation(async function (this: FileHandle) {
+      const file = await readlink(`/proc/self/fd/${this.fd}`);
+      await real.call(this);
+      done.push(`${name} ${relative(directory, file)}`);
+    });
+  });
+  const { rename } = promises;
+  spies.push(
+    jest.spyOn(promises, 'rename').mockImplementation(async (from, to) => {
+      await rename(from, to);
+      done.push('rename');
+    }),
+  );
+  try {
+    const journal = await Journal.create(directory, {});
+    expect(done.splice(0)).toEqual(['datasync journal.part', 'rename', 'sync ']);
+    await journal.append({ i: 0 });
+    expect(done.splice(0)).toEqual(['datasync journal']);
+    await journal.rewrite((entries) => entries);
+    expect(done.splice(0)).toEqual(['datasync journal.part', 'rename', 'sync ']);
+    await journal.close();
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
 });
 
 it('is not there before its opening is whole', async () => {

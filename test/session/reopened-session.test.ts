@@ -242,6 +242,36 @@ it('sessions come back however many they are; new ones are refused while the pla
   await open('d');
 });
 
+it('a live talk that is stopped says what it has accepted first, where there is time for that', async () => {
+  const pcm = { samples: new Float32Array(16_000).fill(0.1), sampleRate: 16_000 };
+  const session = await open('live', { record: true });
+  await session.speak(pcm);
+  await registry.drain(20);
+  expect(session.bufferedSamples).toBe(0);
+  const shown = session.framesGenerated;
+  registry = begin();
+  await registry.restore();
+  // It goes on after the last frame, and says nothing again.
+  const again = registry.get('live');
+  expect(again.stream.firstFrame).toBeGreaterThan(20);
+  expect(again.stream.firstFrame).toBeLessThanOrEqual(shown);
+  // Behind whatever is taken in again.
+  await again.endUtterance();
+  expect(again.bufferedSamples).toBe(0);
+});
+
+it('and says the rest when it is there again, where there is none', async () => {
+  const pcm = { samples: new Float32Array(3 * 16_000).fill(0.1), sampleRate: 16_000 };
+  await (await open('live', { record: true })).speak(pcm);
+  await registry.drain(0);
+  registry = begin();
+  await registry.restore();
+  const again = registry.get('live');
+  while (again.queuedSeconds === 0) await sleep(10);
+  expect(again.queuedSeconds).toBeGreaterThan(2);
+  expect(again.queuedSeconds).toBeLessThanOrEqual(3);
+});
+
 it('a session that is on its way back is neither lost nor free', async () => {
   await open('talk', { record: false });
   await registry.drain(10);
