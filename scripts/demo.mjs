@@ -33,6 +33,8 @@ const service = spawn(process.execPath, ['dist/main.js'], {
 });
 let stopping = false;
 service.on('exit', (code) => process.exit(stopping ? 0 : (code ?? 1)));
+// However this program ends: nobody would know of a service that goes on.
+process.on('exit', () => service.kill('SIGTERM'));
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
     stopping = true;
