@@ -1,9 +1,9 @@
 import { FRAMES_PER_SECOND, MODEL_SAMPLE_RATE, SAMPLES_PER_FRAME } from '../audio/audio-chunk-buffer.js';
 import type { PcmAudio } from '../audio/decode.js';
 import { type Avatar, cutMotion, type Motion } from '../avatar/engine.js';
+import { now } from '../clock.js';
 import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
-import { now } from './clock.js';
 import type { SpeechInput } from './speech-input.js';
 import { RENDER_BATCH, type Talk, type TalkListener } from './talk.js';
 

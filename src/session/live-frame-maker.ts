@@ -1,6 +1,6 @@
 import type { AudioWindow } from '../audio/audio-chunk-buffer.js';
 import { type Avatar, cutMotion, type Motion } from '../avatar/engine.js';
-import { now } from './clock.js';
+import { now } from '../clock.js';
 import { type LiveTimeline, PATIENCE_MILLISECONDS } from './live-timeline.js';
 import { RENDER_BATCH } from './talk.js';
 

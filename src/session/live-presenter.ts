@@ -1,7 +1,7 @@
 import { FRAMES_PER_SECOND } from '../audio/audio-chunk-buffer.js';
+import { now } from '../clock.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { Instruments } from '../metrics/instruments.js';
-import { now } from './clock.js';
 import type { LiveSpeech } from './live-speech.js';
 import { type LiveFrame, type LiveTimeline, PATIENCE_MILLISECONDS } from './live-timeline.js';
 import type { TalkListener } from './talk.js';

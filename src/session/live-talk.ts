@@ -1,10 +1,10 @@
 import { type AudioChunkBuffer, FRAMES_PER_SECOND, MODEL_SAMPLE_RATE } from '../audio/audio-chunk-buffer.js';
 import type { PcmAudio } from '../audio/decode.js';
 import type { Avatar } from '../avatar/engine.js';
+import { now } from '../clock.js';
 import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { Instruments } from '../metrics/instruments.js';
-import { now } from './clock.js';
 import { LiveFrameMaker } from './live-frame-maker.js';
 import { LivePresenter } from './live-presenter.js';
 import { LiveSpeech } from './live-speech.js';

@@ -53,9 +53,11 @@ const UNSEEN_PIXELS = 0.1;
  * Pure geometry on the picture and its mesh; about three quarters of a second on one core, the same input gives the same bytes. Any
  * mesh is accepted: tilted, small or cut by the frame's border; degenerate geometry is bounded, never NaN.
  *
+ * It comes in parts, the longest of them a third of the whole, so that other sessions' frames need not wait for all of it.
+ *
  * @throws RangeError when the image is not 512x512 or the mesh has fewer than 468 points
  */
-export function analysePortrait(source: PortraitSource): IdentityTensors {
+export function* analysePortrait(source: PortraitSource): Generator<undefined, IdentityTensors> {
   const { image, landmarks } = source;
   if (image.width !== FRAME_SIZE || image.height !== FRAME_SIZE) throw new RangeError('source image must be 512x512');
   if (landmarks.length < LANDMARK_COUNT * 3) throw new RangeError('face mesh must have 468 points');
@@ -67,14 +69,26 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
   const glasses = wearsSpectacles(photo, face);
   const eyes = [fitEyeFrame(face, EYES[0], 1, glasses), fitEyeFrame(face, EYES[1], -1, glasses)] as const;
   const nodes = GRID_NODES * GRID_NODES;
+  yield;
   const layer = new HeadLayer(photo, face, grid);
+  yield;
   const fields = expressionFields(face, mouth, eyes, head, grid);
+  const turning = poseField(face, head, grid, FRAME_SIZE, (x, y) => layer.weight(x, y));
+  const shading = shadeFields(face, mouth, grid);
+  yield;
+  const base = baseTables(photo, layer);
+  yield;
+  const mouthParts = mouthTables(photo, face, mouth, grid);
+  yield;
+  const left = eyeTables('eye_left', photo, eyes[0], grid);
+  yield;
+  const right = eyeTables('eye_right', photo, eyes[1], grid);
   return {
     motion_ref: floats(new Array<number>(MOTION_WIDTH).fill(0), [1, MOTION_WIDTH]),
     field_expression: { data: fields, dims: [fields.length / (4 * nodes), 4 * nodes] },
     ...faceNodes(fields, face, grid),
-    field_pose: { data: poseField(face, head, grid, FRAME_SIZE, (x, y) => layer.weight(x, y)), dims: [11, 2 * nodes] },
-    field_shade: { data: shadeFields(face, mouth, grid), dims: [SHADES.length, SHADE_NODES * SHADE_NODES] },
+    field_pose: { data: turning, dims: [11, 2 * nodes] },
+    field_shade: { data: shading, dims: [SHADES.length, SHADE_NODES * SHADE_NODES] },
     select_lower: { data: lowerSelection(mouth, grid), dims: [1, 1, GRID_NODES, GRID_NODES] },
     window_start: integers([grid.y0, grid.x0]),
     window_size: integers([grid.size, grid.size]),
@@ -89,10 +103,10 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
     ...blockOf('shade', grid, shadeRegion(mouth, photo)),
     field_alpha: { data: alphaField(layer, grid), dims: [1, 1, GRID_NODES, GRID_NODES] },
     ...blockOf('head', grid, layer.rect()),
-    ...baseTables(photo, layer),
-    ...mouthTables(photo, face, mouth, grid),
-    ...eyeTables('eye_left', photo, eyes[0], grid),
-    ...eyeTables('eye_right', photo, eyes[1], grid),
+    ...base,
+    ...mouthParts,
+    ...left,
+    ...right,
   };
 }
 
