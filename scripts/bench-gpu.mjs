@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeGpus } from './bench-gpu/nvidia-smi.mjs';
 import { printReport } from './bench-gpu/report.mjs';
+import { commandLine, wholeOption } from './command-line.mjs';
 
 // ONNX Runtime reports its use to Microsoft unless told not to; the parts below inherit this.
 process.env.ORT_DISABLE_TELEMETRY ??= '1';
@@ -30,7 +31,7 @@ Every number comes with its spread: runs of all variants take turns, after a war
   --small                  with --published: the tiny networks of export.py --small
   --json FILE              write all numbers there as well`;
 
-const options = readOptions({
+const KNOWN = {
   fp32: { type: 'string' },
   fp16: { type: 'string' },
   device: { type: 'string', default: 'cuda' },
@@ -44,48 +45,34 @@ const options = readOptions({
   small: { type: 'boolean', default: false },
   json: { type: 'string' },
   help: { type: 'boolean', default: false },
-});
+};
+
+const options = commandLine('bench:gpu', HELP, readOptions);
 
 try {
   const report = await measure();
   printReport(report);
   if (options.json) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
 } catch (error) {
-  fail(error.message, 1);
+  console.error(`bench:gpu: ${error.message}`);
+  process.exit(1);
 }
 
-function fail(message, status) {
-  console.error(`bench:gpu: ${message}`);
-  process.exit(status);
-}
-
-function readOptions(known) {
-  let values;
-  try {
-    ({ values } = parseArgs({ options: known }));
-  } catch (error) {
-    fail(`${error.message} See npm run bench:gpu -- --help`, 2);
-  }
-  if (values.help) {
-    console.log(HELP);
-    process.exit(0);
-  }
-  const whole = (name, text, least, most) => {
-    const number = Number(text);
-    if (/^\d+$/.test(text) && number >= least && number <= most) return number;
-    return fail(`--${name} ${text}: whole numbers from ${least} to ${most}.`, 2);
-  };
+function readOptions(args) {
+  const { values } = parseArgs({ args, options: KNOWN });
+  if (values.help) return values;
   const decimal = (name, least, most) => {
     const number = Number(values[name]);
     if (number >= least && number <= most) return number;
-    return fail(`--${name} ${values[name]}: a number from ${least} to ${most}.`, 2);
+    throw new Error(`--${name} ${values[name]}: a number from ${least} to ${most}.`);
   };
   const list = (name, least, most) => {
-    const numbers = values[name].split(',').map((text) => whole(name, text.trim(), least, most));
+    const numbers = values[name].split(',').map((text) => wholeOption(name, text.trim(), least, most));
     return [...new Set(numbers)].sort((a, b) => a - b);
   };
-  if (!['cuda', 'tensorrt', 'cpu'].includes(values.device))
-    fail(`--device ${values.device}: cuda, tensorrt or cpu.`, 2);
+  if (!['cuda', 'tensorrt', 'cpu'].includes(values.device)) {
+    throw new Error(`--device ${values.device}: cuda, tensorrt or cpu.`);
+  }
   const packs = {};
   for (const precision of ['fp32', 'fp16']) {
     if (values[precision]) packs[precision] = resolve(values[precision]);
@@ -93,13 +80,12 @@ function readOptions(known) {
   if (Object.keys(packs).length === 0) packs.fp32 = join(root, 'models/imtalker');
   for (const [precision, directory] of Object.entries(packs)) {
     if (existsSync(join(directory, 'pack.json'))) continue;
-    fail(
+    throw new Error(
       `--${precision}: there is no pack.json in ${directory}. models/imtalker/README.md says how to export one; --random-weights needs no checkpoints.`,
-      2,
     );
   }
   if (values.published && !existsSync(join(values.published, 'renderer/models.py'))) {
-    fail(`--published ${values.published}: no checkout of IMTalker, renderer/models.py is missing.`, 2);
+    throw new Error(`--published ${values.published}: no checkout of IMTalker, renderer/models.py is missing.`);
   }
   return {
     packs,
@@ -108,7 +94,7 @@ function readOptions(known) {
     seconds: decimal('seconds', 0.01, 600),
     sessions: list('sessions', 0, 1000).filter((count) => count > 0),
     talkSeconds: decimal('talk-seconds', 1, 600),
-    threads: whole('threads', values.threads, 1, 256),
+    threads: wholeOption('threads', values.threads, 1, 256),
     published: values.published && {
       repository: resolve(values.published),
       python: values.python,

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { commandLine, wholeOption } from './command-line.mjs';
 import { runLatency } from './live/latency-run.mjs';
 import { missed, TARGETS, timesOf } from './live/latency-times.mjs';
 
@@ -27,7 +28,7 @@ const NAMES = {
   fedToHeard: 'speech fed -> heard',
 };
 
-const options = readOptions();
+const options = commandLine('bench:latency', HELP, readOptions);
 try {
   const result = timesOf(await runLatency({ root, sessions: options.sessions, seconds: options.seconds }));
   print(result);
@@ -38,32 +39,19 @@ try {
   process.exit(1);
 }
 
-function readOptions() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        seconds: { type: 'string', default: '60' },
-        sessions: { type: 'string', default: '1' },
-        json: { type: 'string' },
-        assert: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    if (values.help) {
-      console.log(HELP);
-      process.exit(0);
-    }
-    return { ...values, seconds: whole(values, 'seconds', 12, 3600), sessions: whole(values, 'sessions', 1, 16) };
-  } catch (error) {
-    console.error(`bench:latency: ${error.message} See npm run bench:latency -- --help`);
-    process.exit(2);
-  }
-}
-
-function whole(values, name, least, most) {
-  const number = Number(values[name]);
-  if (/^\d+$/.test(values[name]) && number >= least && number <= most) return number;
-  throw new Error(`--${name} ${values[name]}: whole numbers from ${least} to ${most}.`);
+function readOptions(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      seconds: { type: 'string', default: '60' },
+      sessions: { type: 'string', default: '1' },
+      json: { type: 'string' },
+      assert: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const seconds = wholeOption('seconds', values.seconds, 12, 3600);
+  return { ...values, seconds, sessions: wholeOption('sessions', values.sessions, 1, 16) };
 }
 
 function print(result) {

@@ -5,22 +5,15 @@ import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { commandLine, wholeOption } from './command-line.mjs';
 
 const root = resolve(import.meta.dirname, '..');
-const options = readOptions({
-  image: { type: 'string', default: join(root, 'clients/web/samples/portrait.jpg') },
-  audio: { type: 'string', default: join(root, 'clients/web/samples/speech.wav') },
-  sessions: { type: 'string', default: '4' },
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', default: false },
-});
-if (options.help) {
-  console.log(`npm run bench [-- --image FILE --audio FILE --sessions 4 --json]
+const HELP = `npm run bench [-- --image FILE --audio FILE --sessions 4 --json]
 
 CPU seconds by stage, real-time factor, init time, time to the first segment and memory of one session with the built-in
-model, 512x512 at 25 frames a second. --sessions: how many talk at once to tell the memory of one (at least 2).`);
-  process.exit(0);
-}
+model, 512x512 at 25 frames a second. --sessions: how many talk at once to tell the memory of one (2 to 64).`;
+
+const options = commandLine('bench', HELP, readOptions);
 
 const { decodeAudioChunk } = await import(join(root, 'dist/audio/decode.js'));
 const { AudioChunkBuffer } = await import(join(root, 'dist/audio/audio-chunk-buffer.js'));
@@ -40,15 +33,18 @@ const stages = await measureStages();
 const whole = await measureService();
 report(stages, whole);
 
-function readOptions(known) {
-  try {
-    const { values } = parseArgs({ options: known });
-    if (!(Number(values.sessions) >= 2)) throw new Error(`--sessions ${values.sessions}: a whole number from 2 on.`);
-    return values;
-  } catch (error) {
-    console.error(`bench: ${error.message} See npm run bench -- --help`);
-    process.exit(2);
-  }
+function readOptions(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      image: { type: 'string', default: join(root, 'clients/web/samples/portrait.jpg') },
+      audio: { type: 'string', default: join(root, 'clients/web/samples/speech.wav') },
+      sessions: { type: 'string', default: '4' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  return { ...values, sessions: wholeOption('sessions', values.sessions, 2, 64) };
 }
 
 /** Runs the stages one after another in this thread, so that the process's CPU time is the stage's. */
@@ -211,7 +207,7 @@ async function measureFirstSegment(client, portrait) {
 async function measureMemory(client, portrait, speech, pid) {
   const idle = await residentMegabytes(pid);
   const one = await peakWhileTalking(client, portrait, speech, pid, 1);
-  const count = Number(options.sessions);
+  const count = options.sessions;
   const all = await peakWhileTalking(client, portrait, speech, pid, count);
   return { sessionMemory: (all - one) / (count - 1), serviceMemory: idle };
 }

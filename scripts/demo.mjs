@@ -11,15 +11,18 @@ if (process.argv.includes('--help')) {
   console.log(`npm run demo
 
 Installs what is missing, builds, starts the service on PORT (9999), lets the sample portrait speak, and opens the
-page in a browser where there is one. Ctrl+C ends it. The environment variables of the README work here too.`);
+page in a browser where there is one. Ctrl+C ends it. The environment variables of the README work here too, but for TLS_CERT.`);
   process.exit(0);
 }
+
+if (process.argv.length > 2) stop(`demo: there is no option ${process.argv[2]}. See npm run demo -- --help`);
 
 const setup = spawnSync(process.execPath, [join(root, 'scripts/setup.mjs')], { cwd: root, stdio: 'inherit' });
 if (setup.status !== 0) process.exit(setup.status ?? 1);
 
 const port = process.env.PORT || '9999';
 const server = `http://localhost:${port}`;
+if (process.env.TLS_CERT) stop('TLS_CERT: the demo speaks plain HTTP. Leave it and TLS_KEY out, or use npm start.');
 if (!(Number(port) > 0)) stop(`PORT=${port}: the demo needs a fixed port.`);
 if (await answers('/health/live'))
   stop(`Something answers at ${server} already. Stop it, or choose another port: PORT=9998 npm run demo`);
@@ -30,6 +33,8 @@ const service = spawn(process.execPath, ['dist/main.js'], {
 });
 let stopping = false;
 service.on('exit', (code) => process.exit(stopping ? 0 : (code ?? 1)));
+// However this program ends: nobody would know of a service that goes on.
+process.on('exit', () => service.kill('SIGTERM'));
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {
     stopping = true;
@@ -42,7 +47,9 @@ while (!(await answers('/health'))) await sleep(200);
 
 const { FacecastClient } = await import(join(root, 'clients/typescript/dist/facecast-client.js'));
 const samples = join(root, 'clients/web/samples');
-const client = new FacecastClient(server);
+// The page asks for the key by itself.
+const [apiKey] = (process.env.API_KEYS || undefined)?.split(',').map((key) => key.trim()) ?? [];
+const client = new FacecastClient(server, apiKey ? { apiKey } : {});
 const session = await client.init(new Blob([await readFile(join(samples, 'portrait.jpg'))]));
 const page = `${server}/?session=${session.id}`;
 console.log(`The sample portrait speaks. Watch it at\n\n    ${page}\n`);

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { commandLine } from './command-line.mjs';
 import { evaluateClosures, readUtterances } from './eval/closures.mjs';
 import { FaceEmbedder } from './eval/identity.mjs';
 import { evaluateLiveliness } from './eval/liveliness.mjs';
@@ -18,11 +19,7 @@ import { evaluateClips, listClips } from './eval/talking-clips.mjs';
 const root = resolve(import.meta.dirname, '..');
 const SAMPLES = join(root, 'clients/web/samples');
 
-const options = orStop(() => readOptions(process.argv.slice(2), root));
-if (options.help) {
-  console.log(HELP);
-  process.exit(0);
-}
+const options = commandLine('eval', HELP, (args) => readOptions(args, root));
 if (!existsSync(join(options.pack, 'pack.json'))) stop(`--pack ${options.pack}: there is no pack.json in that folder.`);
 
 const started = performance.now();
@@ -129,14 +126,6 @@ function progress(words) {
   const time = `${Math.round((performance.now() - started) / 1000)} s`.padStart(6);
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${time}  ${words}`);
   else process.stderr.write(`${time}  ${words}\n`);
-}
-
-function orStop(work) {
-  try {
-    return work();
-  } catch (error) {
-    return stop(error.message);
-  }
 }
 
 function stop(message) {

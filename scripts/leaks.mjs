@@ -3,11 +3,12 @@ import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { commandLine, wholeOption } from './command-line.mjs';
 import { holdings, NAMES, whatGrew } from './load/holdings.mjs';
 import { HttpClient } from './load/http-client.mjs';
 import { lifeOf, liveLife } from './load/lives.mjs';
 import { readMaterial } from './load/material.mjs';
-import { startService } from './load/service.mjs';
+import { startService } from './service-process.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const WARM_UP_SESSIONS = 20;
@@ -22,12 +23,12 @@ child processes and folders are counted; after all sessions they must be as many
   --sessions 200   20 to 100000, besides the warm-up
   --json FILE      write all numbers there as well`;
 
-const { sessions, json } = options();
+const { sessions, json } = commandLine('leaks', HELP, readOptions);
 const [{ portraits, voices }, service] = [
   await readMaterial(root, 1),
-  await startService({ root, environment: { MAX_SESSIONS: '4' } }),
+  await startService({ root, environment: { MAX_SESSIONS: '4', DRAIN_SECONDS: '0' } }),
 ];
-const client = new HttpClient(service.url);
+const client = new HttpClient(service.url, process.env.FACECAST_API_KEY || undefined);
 let exitCode = 1;
 try {
   const material = { png: portraits[0].png, voice: voices[0] };
@@ -58,28 +59,16 @@ try {
 }
 process.exit(exitCode);
 
-function options() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        sessions: { type: 'string', default: '200' },
-        json: { type: 'string' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    if (values.help) {
-      console.log(HELP);
-      process.exit(0);
-    }
-    const count = Number(values.sessions);
-    if (!/^\d+$/.test(values.sessions) || count < 20 || count > 100_000) {
-      throw new Error(`--sessions ${values.sessions}: a whole number from 20 to 100000.`);
-    }
-    return { ...values, sessions: count };
-  } catch (error) {
-    console.error(`leaks: ${error.message} See npm run leaks -- --help`);
-    process.exit(2);
-  }
+function readOptions(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      sessions: { type: 'string', default: '200' },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  return { ...values, sessions: wholeOption('sessions', values.sessions, 20, 100_000) };
 }
 
 function print(when, held) {

@@ -1,6 +1,7 @@
 // Talks to a service as many clients at once would, and tells what they felt. CPU and memory on Linux only: it reads /proc.
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { commandLine } from './command-line.mjs';
 import { readMaterial } from './load/material.mjs';
 import { HELP, readOptions } from './load/options.mjs';
 import { printHead, printTable } from './load/report.mjs';
@@ -8,25 +9,15 @@ import { runLoad } from './load/run.mjs';
 import { brokenPromises, summarise } from './load/summary.mjs';
 
 const root = resolve(import.meta.dirname, '..');
-let options;
-try {
-  options = readOptions(process.argv.slice(2));
-} catch (error) {
-  console.error(`load: ${error.message} See npm run load -- --help`);
-  process.exit(2);
-}
-if (options.help) {
-  console.log(HELP);
-  process.exit(0);
-}
+const options = commandLine('load', HELP, readOptions);
 
 try {
-  const { counts, seconds, live, url, json } = options;
+  const { counts, seconds, live, url, apiKey, json } = options;
   const material = await readMaterial(root, counts.at(-1));
   printHead(options, url);
   const summaries = [];
   for (const sessions of counts) {
-    summaries.push(summarise(await runLoad({ root, url, live, seconds, sessions, material })));
+    summaries.push(summarise(await runLoad({ root, url, apiKey, live, seconds, sessions, material })));
     if (json) await writeFile(json, `${JSON.stringify(summaries, null, 2)}\n`);
   }
   printTable(summaries);

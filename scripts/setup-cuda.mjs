@@ -54,7 +54,7 @@ function readOptions() {
     }
     return values;
   } catch (error) {
-    return finish(1, `${error.message}\n\n${USAGE}`);
+    return finish(1, `${error.message.replace(/\.?$/, '.')}\n\n${USAGE}`);
   }
 }
 

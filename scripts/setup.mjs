@@ -73,6 +73,14 @@ function build() {
   run('npm', ['run', '--silent', 'build'], 'compiling TypeScript to dist/');
 }
 
+if (process.argv.includes('--help')) {
+  console.log(`npm run setup
+
+Makes the machine ready: installs the npm packages of package-lock.json, FFmpeg where it is missing (by apt-get, with sudo
+unless you are root), and compiles TypeScript to dist/. Does nothing twice; every other npm script begins with it.`);
+  process.exit(0);
+}
+if (process.argv.length > 2) stop(`there is no option ${process.argv[2]}. See npm run setup -- --help`);
 checkNode();
 installPackages();
 installFfmpeg();

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { commandLine } from './command-line.mjs';
 import { ClickCheck } from './live/click-check.mjs';
 import { FrameCheck } from './live/frame-check.mjs';
 import { endsAt } from './live/live-playlist.mjs';
@@ -31,7 +32,7 @@ const SIDE = 512;
 const SAMPLE_RATE = 24_000;
 const MEMORY_SECONDS = 10;
 
-const options = readOptions();
+const options = commandLine('soak', HELP, readOptions);
 const controller = new AbortController();
 const { signal } = controller;
 const seconds = options.minutes * 60;
@@ -80,26 +81,18 @@ try {
 }
 process.exit(exitCode);
 
-function readOptions() {
-  try {
-    const { values } = parseArgs({
-      options: {
-        minutes: { type: 'string', default: '30' },
-        json: { type: 'string' },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    if (values.help) {
-      console.log(HELP);
-      process.exit(0);
-    }
-    const minutes = Number(values.minutes);
-    if (!(minutes >= 0.5 && minutes <= 10080)) throw new Error(`--minutes ${values.minutes}: from 0.5 to 10080.`);
-    return { ...values, minutes };
-  } catch (error) {
-    console.error(`soak: ${error.message} See npm run soak -- --help`);
-    process.exit(2);
-  }
+function readOptions(args) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      minutes: { type: 'string', default: '30' },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const minutes = Number(values.minutes);
+  if (!(minutes >= 0.5 && minutes <= 10080)) throw new Error(`--minutes ${values.minutes}: from 0.5 to 10080.`);
+  return { ...values, minutes };
 }
 
 /** Says what the plan has, and has each utterance's clicks checked when it is over. */

@@ -64,6 +64,7 @@ const environmentSchema = z.object({
   DEVICE: z.enum(['auto', 'cpu', 'cuda', 'tensorrt'], 'must be auto, cpu, cuda or tensorrt').default('auto'),
   INFERENCE_WORKERS: integer(1, 64).optional(),
   BATCH_FRAMES: integer(1, 64).optional(),
+  WORKER_TIMEOUT_SECONDS: integer(30, 3600).default(60),
   MAX_SESSIONS: integer(1, 10000).optional(),
   MAX_QUEUED_SECONDS: integer(10, 3600).default(300),
   SESSION_IDLE_MINUTES: decimal(0.01, 10080).default(50),
@@ -111,6 +112,8 @@ export interface Config {
   readonly inferenceWorkers: number;
   /** Frames drawn in one run of the renderer, at most; undefined: what suits the device. */
   readonly batchFrames: number | undefined;
+  /** Seconds without an answer after which an inference worker is replaced. */
+  readonly workerTimeoutSeconds: number;
   /** Sessions that may be under way; undefined: as many as the machine keeps in real time. */
   readonly maxSessions: number | undefined;
   /** Seconds of accepted speech that may wait in one session. */
@@ -165,6 +168,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     device: values.DEVICE,
     inferenceWorkers: values.INFERENCE_WORKERS ?? Math.min(8, availableParallelism()),
     batchFrames: values.BATCH_FRAMES,
+    workerTimeoutSeconds: values.WORKER_TIMEOUT_SECONDS,
     maxSessions: values.MAX_SESSIONS,
     maxQueuedSeconds: values.MAX_QUEUED_SECONDS,
     sessionIdleMinutes: values.SESSION_IDLE_MINUTES,

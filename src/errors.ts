@@ -9,6 +9,7 @@ export const ERROR_STATUS = {
   missing_file: 400,
   unauthorized: 401,
   invalid_signature: 403,
+  foreign_origin: 403,
   session_not_found: 404,
   not_found: 404,
   method_not_allowed: 405,

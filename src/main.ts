@@ -1,28 +1,32 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { helpAskedFor } from './command-line.js';
 import { readConfig } from './config.js';
-import { AppError } from './errors.js';
 import { collectSeldom } from './garbage-collection.js';
 import { measureEncoderCost } from './hls/encoder-cost.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
+import { FolderLock } from './hls/folder-lock.js';
 import { STREAM_SOUND_RATE } from './hls/hls-stream.js';
 import { prepareHlsDirectory } from './hls/segment-store.js';
 import { sweepSocketFolders } from './hls/socket-folder.js';
-import { ApiKeys } from './http/api-keys.js';
 import { createApp } from './http/app.js';
 import type { ServiceHealth } from './http/health.js';
+import { listen } from './http/listen.js';
 import { createHttpServer } from './http/server.js';
 import { UrlSigner } from './http/signed-urls.js';
+import { SpeechDoor } from './http/speech-door.js';
 import { attachSpeechSocket } from './http/speech-socket.js';
 import { readTlsIdentity } from './http/tls-identity.js';
 import { UploadMemory } from './http/upload-memory.js';
+import { ModelPack } from './inference/model-pack.js';
 import { startEngine } from './inference/start-engine.js';
+import { StartingEngine } from './inference/starting-engine.js';
 import type { WorkerEngine } from './inference/worker-engine.js';
 import { createLogger, type Logger } from './log.js';
 import { Instruments } from './metrics/instruments.js';
 import { capacityOf } from './session/capacity.js';
-import { SessionRegistry } from './session/session-registry.js';
+import { SessionRegistry, starting } from './session/session-registry.js';
 
 // The composition root: settings -> checks -> listen -> engine -> ready; SIGTERM takes it down in reverse.
 
@@ -30,11 +34,17 @@ const MEGABYTE = 1024 * 1024;
 const root = join(import.meta.dirname, '..');
 
 async function main(): Promise<void> {
+  const help = helpAskedFor(process.argv.slice(2));
+  if (help !== undefined) {
+    process.stdout.write(help);
+    return;
+  }
   // ONNX Runtime reports its use to Microsoft unless told not to, and it reads this when a worker loads it.
   process.env.ORT_DISABLE_TELEMETRY ??= '1';
   collectSeldom();
   const config = readConfig(process.env);
   const logger = createLogger(config.logLevel);
+  const packDirectory = join(config.modelsDirectory, config.modelPack);
   const tls = config.tls && (await readTlsIdentity(config.tls));
   const instruments = new Instruments();
   instruments.collectProcess();
@@ -45,7 +55,7 @@ async function main(): Promise<void> {
   let service: ServiceHealth | undefined;
   const ready = () => {
     if (service) return service;
-    throw new AppError('not_ready', 'The model is being loaded; try again shortly.', { retryAfterSeconds: 2 });
+    throw starting();
   };
   const app = createApp({
     service: ready,
@@ -70,51 +80,44 @@ async function main(): Promise<void> {
   const sockets = attachSpeechSocket(server, () => ready().registry, logger, {
     maxQueuedSeconds: config.maxQueuedSeconds,
     instruments,
-    apiKeys: new ApiKeys(config.apiKeys),
+    door: new SpeechDoor(config),
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(config.port, config.host, resolve);
-  });
+  await listen(server, config.port, config.host);
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : config.port;
   logger.info({ port, host: config.host }, 'listening, loading the model');
-  const engine = await startEngine({
-    packDirectory: join(config.modelsDirectory, config.modelPack),
-    device: config.device,
-    workers: config.inferenceWorkers,
-    batchFrames: config.batchFrames,
-    script: new URL('./inference/worker.js', import.meta.url),
-    logger,
-    instruments,
-  });
-  const maxSessions = config.maxSessions ?? (await measureCapacity(engine, logger));
+  // Only now: whoever holds the port is told of first.
+  const lock = await FolderLock.take(config.hlsDirectory);
+  if (!lock) logger.warn({ folder: config.hlsDirectory }, 'HLS_DIR cannot be locked: let no other service use it');
+  const engine = new StartingEngine(await ModelPack.readFacts(packDirectory), config.batchFrames);
   const registry = new SessionRegistry({
     engine,
     hlsDirectory: config.hlsDirectory,
-    maxSessions,
     maxQueuedSeconds: config.maxQueuedSeconds,
     idleMinutes: config.sessionIdleMinutes,
     partMilliseconds: config.partMilliseconds,
     logger,
     instruments,
   });
-  // Only now: whoever holds the port may be a service whose sessions are in that folder.
-  await registry.restore();
   service = {
-    engine: engine.description,
+    get engine() {
+      return engine.description;
+    },
     get ready() {
       return engine.ready;
     },
     registry,
-    maxSessions,
-    inferenceWorkers: engine.workers,
+    get maxSessions() {
+      return registry.maxSessions;
+    },
+    get inferenceWorkers() {
+      return engine.workers;
+    },
     get gpus() {
       return engine.gpus;
     },
     gpuMemory: () => engine.gpuMemory(),
   };
-  logger.info({ ...engine.description, port, url: `${tls ? 'https' : 'http'}://localhost:${port}/` }, 'ready');
 
   let stopping = 0;
   const stop = async (signal: string) => {
@@ -122,12 +125,15 @@ async function main(): Promise<void> {
     if (stopping && Date.now() - stopping > 1000) process.exit(1);
     if (stopping) return;
     stopping = Date.now();
-    logger.info({ signal, seconds: config.drainSeconds, sessions: registry.size }, 'draining');
-    await registry.drain(config.drainSeconds);
+    // What nothing can be drawn for yet is not waited for: it comes back with the service.
+    const seconds = engine.ready ? config.drainSeconds : 0;
+    logger.info({ signal, seconds, sessions: registry.size }, 'draining');
+    await registry.drain(seconds);
     sockets.close();
     server.close();
     server.closeAllConnections();
     await engine.close();
+    await lock?.release();
     logger.info('stopped');
     process.exit(0);
   };
@@ -139,6 +145,25 @@ async function main(): Promise<void> {
       });
     });
   }
+
+  const load = async () => {
+    const loaded = await startEngine({
+      packDirectory,
+      device: config.device,
+      workers: config.inferenceWorkers,
+      batchFrames: config.batchFrames,
+      hangSeconds: config.workerTimeoutSeconds,
+      script: new URL('./inference/worker.js', import.meta.url),
+      logger,
+      instruments,
+    });
+    const maxSessions = config.maxSessions ?? (await measureCapacity(loaded, logger));
+    engine.serve(loaded);
+    registry.admitUpTo(maxSessions);
+    logger.info({ ...engine.description, port, url: `${tls ? 'https' : 'http'}://localhost:${port}/` }, 'ready');
+  };
+  // What an earlier service has left can be seen before the model is there.
+  await Promise.all([registry.restore(engine.serving), load()]);
 }
 
 /** Sessions that this machine keeps in real time. */

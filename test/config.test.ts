@@ -10,6 +10,7 @@ describe('readConfig', () => {
       device: 'auto',
       sessionIdleMinutes: 50,
       drainSeconds: 30,
+      workerTimeoutSeconds: 60,
       partMilliseconds: 200,
       tls: undefined,
     });

@@ -6,6 +6,7 @@ export const SERVICE_ERROR_CODES = [
   'missing_file',
   'unauthorized',
   'invalid_signature',
+  'foreign_origin',
   'session_not_found',
   'not_found',
   'method_not_allowed',

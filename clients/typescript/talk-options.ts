@@ -111,7 +111,8 @@ function parse(args: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    // Node's own messages have no full stop.
+    throw new UsageError((error instanceof Error ? error.message : String(error)).replace(/\.?$/, '.'));
   }
 }
 

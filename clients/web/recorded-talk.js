@@ -82,7 +82,7 @@ export class RecordedTalk extends Talk {
 
 /** @param {SessionStatus} status @returns {[string, 'busy' | 'done']} */
 function stateInWords({ status, total_frames_generated: frames }) {
-  if (status === 'complete') return ['The talk is complete.', 'done'];
+  if (status === 'complete') return ['All of it is rendered.', 'done'];
   if (status === 'error') return ['The talk has stopped.', 'done'];
   if (frames === 0) return ['Listening …', 'busy'];
   return [status === 'processing' ? 'Speaking …' : 'Waiting for more words …', 'busy'];

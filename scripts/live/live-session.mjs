@@ -1,4 +1,5 @@
 // A live session over HTTP, by hand: what is measured is the service, not one of its clients.
+import { readEvents } from '../server-sent-events.mjs';
 
 const CHUNKED = '/api/audio-driven/chunked';
 
@@ -75,16 +76,6 @@ export class LiveSession {
 
   /** What happens in the session, as `{id, type, at, frame, seconds, detail?, dropped_seconds?}`. Ends with it. */
   async *events(signal) {
-    const response = await fetch(`${this.#url}${CHUNKED}/events/${this.id}`, { signal });
-    if (!response.ok || !response.body) throw new Error(`events answered ${response.status}`);
-    let text = '';
-    for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
-      const blocks = (text + piece).split('\n\n');
-      text = blocks.pop();
-      for (const block of blocks) {
-        const field = (name) => block.match(new RegExp(`^${name}: ?(.*)$`, 'm'))?.[1];
-        if (field('data')) yield { id: Number(field('id')), ...JSON.parse(field('data')) };
-      }
-    }
+    yield* readEvents(await fetch(`${this.#url}${CHUNKED}/events/${this.id}`, { signal }));
   }
 }

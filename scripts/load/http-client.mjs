@@ -2,6 +2,7 @@
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { gunzipSync } from 'node:zlib';
+import { readEvents } from '../server-sent-events.mjs';
 
 const CHUNKED = '/api/audio-driven/chunked';
 /** Longer than any answer may wait. */
@@ -20,21 +21,36 @@ export class Refused extends Error {
 /** One client's connections to a service. */
 export class HttpClient {
   #agent;
+  #apiKey;
 
-  /** @param url the service's origin, without a slash at its end */
-  constructor(url) {
+  /**
+   * @param url of the service, without a slash at its end; a path in front of its own (a reverse proxy's) is kept
+   * @param apiKey sent with calls of the API and to `/metrics`, and not with streams: players send none
+   */
+  constructor(url, apiKey) {
     this.url = url;
+    this.#apiKey = apiKey;
     this.#agent = url.startsWith('https:') ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   }
 
-  /** @returns `{status, headers, body}`, a Buffer; gzip is undone. @throws Error when there is no whole answer */
+  /** The whole address of one of the service's paths, or of what it names beside it. */
+  addressOf(path, beside = '/') {
+    return path.startsWith('/') ? this.url + path : new URL(path, this.url + beside).href;
+  }
+
+  /**
+   * @param path one of the service's, or a whole address
+   * @returns `{status, headers, body}`, a Buffer; gzip is undone
+   * @throws Error when there is no whole answer
+   */
   send(path, { method = 'GET', headers = {}, body, signal } = {}) {
-    const url = new URL(path, `${this.url}/`);
+    const url = new URL(/^https?:/.test(path) ? path : this.addressOf(path));
     const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    const options = { method, headers: { ...this.#key(path), ...headers }, agent: this.#agent, signal };
     return new Promise((resolve, reject) => {
-      const sent = request(url, { method, headers, agent: this.#agent, signal, timeout: PATIENCE_MILLISECONDS });
+      const sent = request(url, { ...options, timeout: PATIENCE_MILLISECONDS });
       sent.once('timeout', () => sent.destroy(new Error(`${path} did not answer within 30 s.`)));
-      sent.once('error', reject);
+      sent.once('error', (error) => reject(unreachable(this.url, error)));
       sent.once('response', (response) => {
         const pieces = [];
         response.on('data', (piece) => pieces.push(piece));
@@ -88,22 +104,35 @@ export class HttpClient {
 
   /** What happens in a live session, as it comes; ends with it. */
   async follow(id, onEvent, signal) {
-    const response = await fetch(`${this.url}${CHUNKED}/events/${id}`, { signal });
-    if (!response.ok || !response.body) throw new Error(`events answered ${response.status}`);
-    let text = '';
-    for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
-      const blocks = (text + piece).split('\n\n');
-      text = blocks.pop();
-      for (const block of blocks) {
-        const data = /^data: ?(.*)$/m.exec(block)?.[1];
-        if (data) onEvent(JSON.parse(data));
-      }
-    }
+    const path = `${CHUNKED}/events/${id}`;
+    const answer = await fetch(this.addressOf(path), { headers: this.#key(path), signal });
+    for await (const event of readEvents(answer)) onEvent(event);
+  }
+
+  #key(path) {
+    const asked = path.startsWith(CHUNKED) || path === '/metrics';
+    return this.#apiKey !== undefined && asked ? { authorization: `Bearer ${this.#apiKey}` } : {};
   }
 
   close() {
     this.#agent.destroy();
   }
+}
+
+/** A path with one more query, whether it has one already, as a signed one has, or not. */
+export function withQuery(path, query) {
+  return path + (path.includes('?') ? '&' : '?') + query;
+}
+
+const NOT_TRUSTED = ['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'];
+
+/** The same error, said with what to do where that is known. */
+function unreachable(url, error) {
+  if (error.code === 'ECONNREFUSED') return new Error(`${url}: nobody listens there.`, { cause: error });
+  if (error.code === 'ENOTFOUND') return new Error(`${url}: there is no such host.`, { cause: error });
+  if (!NOT_TRUSTED.includes(error.code)) return error;
+  const words = `${url}: its certificate is not trusted; NODE_EXTRA_CA_CERTS=certificate.pem in front has it trusted.`;
+  return new Error(words, { cause: error });
 }
 
 function refusal(path, { status, body }) {

@@ -1,6 +1,7 @@
 // Short lives of sessions, of every kind that there is.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pcm16 } from '../live/live-session.mjs';
+import { withQuery } from './http-client.mjs';
 import { SAMPLE_RATE } from './material.mjs';
 
 /**
@@ -47,7 +48,7 @@ export async function liveLife(client, { live, end }, { png, voice }) {
 async function desert(client, playlist, live) {
   await client.get(playlist);
   const gone = new AbortController();
-  const asked = client.send(live ? `${playlist}?_HLS_msn=3&_HLS_part=0` : playlist, { signal: gone.signal });
+  const asked = client.send(live ? withQuery(playlist, '_HLS_msn=3&_HLS_part=0') : playlist, { signal: gone.signal });
   setTimeout(() => gone.abort(), 50);
   await asked.catch(() => {});
 }

@@ -1,5 +1,6 @@
 // What `npm run load` takes on its command line.
 import { parseArgs } from 'node:util';
+import { wholeOption } from '../command-line.mjs';
 
 export const HELP = `npm run load -- [--sessions 6 --seconds 60 --live --url URL --json FILE --assert]
 
@@ -10,6 +11,7 @@ player. Prints what they felt and what they cost (docs/load.md says how to read 
   --seconds 60     10 to 86400, after a warm-up of 4
   --live           live sessions, with utterances and pauses; else speech is fed without a pause, in chunks of 1 s
   --url URL        a service that runs already; else one is started on this machine, with this environment's settings
+                   its API key, where it asks for one, is the environment's FACECAST_API_KEY
   --json FILE      write all numbers there as well
   --assert         exit code 1 when a promise is broken`;
 
@@ -17,10 +19,10 @@ player. Prints what they felt and what they cost (docs/load.md says how to read 
 const MOST_SESSIONS = 40;
 
 /**
- * @returns `{counts, seconds, live, url, json, assert, help}`; `counts` are numbers of sessions, one for each run
+ * @returns `{counts, seconds, live, url, apiKey, json, assert, help}`; `counts` are numbers of sessions, one for each run
  * @throws Error which option does not fit, and what is allowed
  */
-export function readOptions(args) {
+export function readOptions(args, environment = process.env) {
   const { values } = parseArgs({
     args,
     options: {
@@ -33,7 +35,13 @@ export function readOptions(args) {
       help: { type: 'boolean', default: false },
     },
   });
-  return { ...values, counts: counts(values.sessions), seconds: seconds(values.seconds), url: address(values.url) };
+  return {
+    ...values,
+    counts: counts(values.sessions),
+    seconds: wholeOption('seconds', values.seconds, 10, 86_400),
+    url: address(values.url),
+    apiKey: environment.FACECAST_API_KEY || undefined,
+  };
 }
 
 function counts(text) {
@@ -43,12 +51,6 @@ function counts(text) {
     throw new Error(`--sessions ${text}: a whole number from 1 to ${MOST_SESSIONS}, or two such as 6-10.`);
   }
   return Array.from({ length: to - from + 1 }, (_, i) => from + i);
-}
-
-function seconds(text) {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 10 && value <= 86_400) return value;
-  throw new Error(`--seconds ${text}: a whole number from 10 to 86400.`);
 }
 
 function address(text) {

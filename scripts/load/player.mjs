@@ -1,6 +1,7 @@
 // A stand-in for a player: it follows a playlist and fetches every piece as hls.js would, and shows nothing.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseLivePlaylist } from '../live/live-playlist.mjs';
+import { withQuery } from './http-client.mjs';
 
 export const FPS = 25;
 /** Media that is kept to be looked at afterwards. */
@@ -36,10 +37,10 @@ export class Player {
   /** Until the playlist ends or the signal says so. @throws what a request fails with */
   async follow(signal) {
     try {
-      let query = '';
+      let path = this.#path;
       for (;;) {
         const asked = Date.now();
-        const answer = await this.#client.send(this.#path + query, { headers: { 'accept-encoding': 'gzip' }, signal });
+        const answer = await this.#client.send(path, { headers: { 'accept-encoding': 'gzip' }, signal });
         const listedAt = Date.now();
         if (answer.status === 503) {
           this.refused++;
@@ -53,7 +54,7 @@ export class Player {
         const news = this.#take(playlist, listedAt, signal);
         if (playlist.ended) break;
         if (text.includes('CAN-BLOCK-RELOAD=YES'))
-          query = `?_HLS_msn=${this.#next.number}&_HLS_part=${this.#next.part}`;
+          path = withQuery(this.#path, `_HLS_msn=${this.#next.number}&_HLS_part=${this.#next.part}`);
         else await sleep(Math.max(0, asked + (news ? 1000 : 500) - Date.now()), undefined, { signal });
       }
       await this.#fetching;
@@ -89,8 +90,7 @@ export class Player {
   #fetch(piece, signal) {
     this.#fetching = this.#fetching.then(async () => {
       const { initUri } = piece;
-      const at = (uri) =>
-        new URL(uri, new URL(this.#path, this.#client.url)).pathname + new URL(uri, this.#client.url).search;
+      const at = (uri) => this.#client.addressOf(uri, this.#path);
       if (!this.inits.has(initUri)) this.inits.set(initUri, await this.#client.get(at(initUri), { signal }));
       piece.bytes = await this.#client.get(at(piece.uri), { signal });
       piece.at = Date.now();

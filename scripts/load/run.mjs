@@ -1,8 +1,8 @@
 // One run: so many sessions at the same time, for so long.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startService } from '../service-process.mjs';
 import { HttpClient } from './http-client.mjs';
 import { ownMedia } from './own-media.mjs';
-import { startService } from './service.mjs';
 import { Talker } from './talker.mjs';
 import { cpuSeconds, watchUsage } from './usage.mjs';
 
@@ -11,20 +11,21 @@ const WARM_UP_SECONDS = 4;
 const BETWEEN_SECONDS = 0.5;
 
 /**
- * @param options `root`, `url` of a service that runs (else one is started), `live`, `seconds`, `sessions`, `material`
+ * @param options `root`, `url` of a service that runs (else one is started) and its `apiKey`, `live`, `seconds`, `sessions`, `material`
  * @returns what `summarise` takes
  */
-export async function runLoad({ root, url, live, seconds, sessions, material }) {
-  const service = url ? undefined : await startService({ root });
+export async function runLoad({ root, url, apiKey, live, seconds, sessions, material }) {
+  const service = url ? undefined : await startService({ root, environment: { DRAIN_SECONDS: '0' } });
   const controller = new AbortController();
   const clients = [];
   const clientOf = () => {
-    clients.push(new HttpClient(url ?? service.url));
+    clients.push(new HttpClient(url ?? service.url, apiKey));
     return clients.at(-1);
   };
   let talkers = [];
   try {
     const capacity = await maxSessions(clientOf());
+    await requireKey(clients[0]);
     const before = service && (await usageNow(service.pid));
     talkers = Array.from({ length: sessions }, (_, index) => new Talker(clientOf(), { index, live, material }));
     const talking = [];
@@ -83,6 +84,13 @@ async function maxSessions(client) {
   const answer = await client.send('/health');
   if (answer.status !== 200) throw new Error(`${client.url}/health answered ${answer.status}: ${answer.body}`);
   return JSON.parse(answer.body).sessions?.max;
+}
+
+/** @throws Error where the service asks for a key and got none that it knows: no session would be taken */
+async function requireKey(client) {
+  const { status, body } = await client.send('/metrics');
+  if (status !== 401) return;
+  throw new Error(`${client.url}: ${JSON.parse(body).detail} Set FACECAST_API_KEY to one of its keys.`);
 }
 
 /** Seconds of video drawn so far, and seconds in which sessions had any being made (docs/monitoring.md); NaN where not told. */

@@ -1,17 +1,11 @@
+import { now } from '../clock.js';
 import { AppError } from '../errors.js';
 import { InferenceQueue, type Station } from '../inference/inference-queue.js';
 import type { ModelPack } from '../inference/model-pack.js';
 import { type Device, OnnxModel } from '../inference/onnx-model.js';
 import { AudioEncoder, commonLengths } from './audio-encoder.js';
 import { cropToFace, type SourceImage } from './crop.js';
-import type {
-  Avatar,
-  AvatarEngine,
-  AvatarOptions,
-  EngineDescription,
-  MotionParameters,
-  MotionWindow,
-} from './engine.js';
+import type { AvatarEngine, AvatarOptions, EngineDescription, MotionParameters, MotionWindow } from './engine.js';
 import { FaceAnalyser } from './face.js';
 import { FlowSampler } from './flow-sampler.js';
 import { type RgbImage, toPlanes } from './image.js';
@@ -23,8 +17,11 @@ import { type IdentityTensors, type Pose, Renderer } from './renderer.js';
 
 /** How long a run that is not full waits for frames of other sessions: a small part of a frame's 40 ms. */
 const BATCH_WAIT_MILLISECONDS = 3;
-/** A caller waits for its session to open, so that goes before frames, which are never so late. */
-const OPENING_LEAD_MILLISECONDS = 1000;
+/**
+ * A part of an opening goes before what is needed later than this: a live session asks so long before, and so waits for
+ * one part at most. Parts have deadlines of their own, or the last ones would be as urgent as late frames.
+ */
+const OPENING_PATIENCE_MILLISECONDS = 200;
 /** A session that asked for nothing for so long is not speaking: nobody waits for its next frame. */
 const SPEAKING_MILLISECONDS = 200;
 
@@ -58,9 +55,9 @@ export class LocalEngine implements AvatarEngine {
   readonly #models: Models;
   readonly #queue = new InferenceQueue(BATCH_WAIT_MILLISECONDS);
   readonly #renderer: Renderer;
-  readonly #opening: Station<() => Promise<LocalAvatar>, LocalAvatar> = {
+  readonly #opening: Station<() => unknown, unknown> = {
     sizes: [1],
-    run: async ([open]) => [await open!()],
+    run: async ([part]) => [await part!()],
   };
   readonly #audioEncoder: AudioEncoder;
   readonly #motion: MotionStation;
@@ -130,30 +127,24 @@ export class LocalEngine implements AvatarEngine {
     return true;
   }
 
-  open(portrait: RgbImage, options: AvatarOptions): Promise<Avatar> {
-    const open = () => this.#open(portrait, options);
-    return this.#queue.do(this.#opening, open, { dueAt: Date.now() - OPENING_LEAD_MILLISECONDS, owner: open });
-  }
-
   async close(): Promise<void> {
     const { faceAnalyser, sourceEncoder, audioEncoder, motionGenerator, renderer } = this.#models;
     for (const model of [renderer, motionGenerator, audioEncoder, sourceEncoder, faceAnalyser]) await model?.close();
   }
 
-  async #open(portrait: RgbImage, options: AvatarOptions): Promise<LocalAvatar> {
+  /** Opens a portrait a part at a time, for other sessions' frames to be drawn in between. */
+  async open(portrait: RgbImage, options: AvatarOptions): Promise<LocalAvatar> {
     const { facts } = this.#pack;
-    const [face] = await this.#models.faceAnalyser.analyse(portrait);
+    const [face] = await this.#inTurn(() => this.#models.faceAnalyser.analyse(portrait));
     if (!face && options.crop) {
       throw new AppError(
         'face_not_found',
         'image: no face was found. Send a picture with a face looking at the camera, or crop=false to animate the centre of the picture.',
       );
     }
-    const source = cropToFace(portrait, face, {
-      size: facts.source.size,
-      crop: options.crop,
-      scale: facts.source.crop_scale,
-    });
+    const { crop } = options;
+    const { size, crop_scale: scale } = facts.source;
+    const source = await this.#inTurn(() => cropToFace(portrait, face, { size, crop, scale }));
     const { reference, tensors } = await this.#encodeSource(source);
     const { motion, audio } = facts;
     const sizes = {
@@ -185,13 +176,29 @@ export class LocalEngine implements AvatarEngine {
   }
 
   async #encodeSource(source: SourceImage): Promise<{ reference: Float32Array; tensors: IdentityTensors }> {
-    const encoder = this.#models.sourceEncoder;
-    const { motion_ref, ...tensors } = encoder
-      ? await encoder.run({
-          image: { data: toPlanes(source.image, 0, 1), dims: [1, 3, source.image.height, source.image.width] },
-        })
-      : analysePortrait(source);
+    const { motion_ref, ...tensors } = await this.#identityOf(source);
     return { reference: motion_ref!.data as Float32Array, tensors };
+  }
+
+  async #identityOf(source: SourceImage): Promise<IdentityTensors> {
+    const { sourceEncoder } = this.#models;
+    const { image } = source;
+    if (sourceEncoder) {
+      const input = { data: toPlanes(image, 0, 1), dims: [1, 3, image.height, image.width] };
+      return this.#inTurn(() => sourceEncoder.run({ image: input }));
+    }
+    const parts = analysePortrait(source);
+    for (;;) {
+      const part = await this.#inTurn(() => parts.next());
+      if (part.done) return part.value;
+    }
+  }
+
+  /** Does a part of an opening when nothing is more urgent. */
+  #inTurn<T>(part: () => T | Promise<T>): Promise<T> {
+    const dueAt = now() + OPENING_PATIENCE_MILLISECONDS;
+    const station = this.#opening as Station<typeof part, T>;
+    return this.#queue.do(station, part, { dueAt, owner: part });
   }
 
   async measureCost(): Promise<number> {
@@ -236,7 +243,7 @@ export class LocalEngine implements AvatarEngine {
     const { size } = this.#pack.facts.source;
     const { contextFrames, fps } = this.description;
     const grey = { width: size, height: size, data: new Uint8Array(size * size * 3).fill(128) };
-    const avatar = await this.#open(grey, { crop: false, seed: 0, nfe: 10, cfgScale: 2 });
+    const avatar = await this.open(grey, { crop: false, seed: 0, nfe: 10, cfgScale: 2 });
     const tokens = new Float32Array(this.#pack.facts.motion.tokens);
     // Each frame of a session of its own: the most that such a run can hold.
     const identity = () => (this.#renderer.mixes ? { ...avatar.identity } : avatar.identity);

@@ -5,9 +5,10 @@ import type { DeliveryDirectives } from './blocking-reload.js';
 import { Download } from './download.js';
 import { DurableEncoder } from './durable-encoder.js';
 import type { PictureSize } from './encoder-arguments.js';
-import { Packager, SOUND_PACKET_SAMPLES } from './packager.js';
+import { FRAME_TICKS, Packager, SOUND_PACKET_SAMPLES } from './packager.js';
 import { PartTiming } from './part-timing.js';
 import { type MediaFile, PublishedStream } from './published-stream.js';
+import type { RecordFormat } from './rebuilt-record.js';
 import { SegmentStore } from './segment-store.js';
 import { isDiskFull, storageError } from './storage-error.js';
 import { type ResumedStream, readStream } from './stream-record.js';
@@ -132,8 +133,32 @@ export class HlsStream {
   static async resume(options: HlsStreamOptions): Promise<HlsStream> {
     try {
       const store = await SegmentStore.resume(options.directory, options.fullDiskMilliseconds);
-      const stream = new HlsStream(options, store, await readStream(store));
+      const stream = new HlsStream(options, store, await readStream(store, formatOf(options)));
       if (!stream.finished) await stream.#encode();
+      return stream;
+    } catch (cause) {
+      throw new AppError('internal', 'The stream could not be gone on with.', { cause });
+    }
+  }
+
+  /**
+   * Takes up the stream that an earlier service left in the folder only to be seen: nothing will be added, whether it had its end
+   * or not.
+   * @param failure what keeps it from going on; undefined where it had come to its end
+   * @throws AppError `internal` when the folder is not ours, or where there is no failure, and the stream cannot be read
+   */
+  static async resumeEnded(options: HlsStreamOptions, failure: AppError | undefined): Promise<HlsStream> {
+    try {
+      const store = await SegmentStore.resume(options.directory, options.fullDiskMilliseconds);
+      const left = await readStream(store, formatOf(options)).catch((error) => {
+        if (!failure) throw error;
+        options.logger.warn({ err: error }, 'nothing of the stream can be shown');
+        return undefined;
+      });
+      const seen = left !== undefined && left.sizes.length > 0;
+      const stream = new HlsStream(options, store, left && { ...left, ended: seen });
+      stream.#finished = true;
+      if (!seen) stream.#published.end(failure);
       return stream;
     } catch (cause) {
       throw new AppError('internal', 'The stream could not be gone on with.', { cause });
@@ -352,6 +377,15 @@ export class HlsStream {
     if (this.#failure) throw this.#failure;
     if (this.#closing) throw new AppError('session_closed', 'The session was closed.');
   }
+}
+
+/** What the notes of a stream need to be made anew. */
+function formatOf(options: HlsStreamOptions): RecordFormat {
+  const { fps, segmentFrames } = options;
+  return {
+    ...pictureOf(options),
+    ...{ fps, segmentFrames, soundRate: STREAM_SOUND_RATE, videoTimescale: fps * FRAME_TICKS },
+  };
 }
 
 function pictureOf({ width, height, picture }: HlsStreamOptions): PictureSize {

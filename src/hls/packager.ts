@@ -6,7 +6,7 @@ import { initSegment, type TrackFormats } from './init-segment.js';
 export const SOUND_PACKET_SAMPLES = 1024;
 
 /** Ticks a frame lasts; with 25 frames a second the timescale is 12800, as FFmpeg's MP4 muxer chooses it. */
-const FRAME_TICKS = 512;
+export const FRAME_TICKS = 512;
 
 /** One fragment (`moof` and `mdat`): the smallest thing that can be sent. */
 export interface Part {

@@ -124,7 +124,7 @@ export class PublishedStream {
     this.#inits.push(bytes);
     this.#formats = formats;
     const { store, onStoringFailed } = this.#options;
-    store.write(initName(this.#inits.length), [bytes]).catch(onStoringFailed);
+    store.write(initName(this.#inits.length), [bytes], { synced: true }).catch(onStoringFailed);
   }
 
   addPart(part: Part): void {
@@ -245,10 +245,10 @@ export class PublishedStream {
 
   /**
    * Names of segments and parts that were listed, and lost when the service was killed, come again for other bytes; but "the
-   * same URI" must not mean another resource, for caches keep them.
+   * same URI" must not mean another resource, for caches keep them. Where the notes were lost, nobody knows what it was made as.
    */
   #isOf(asked: string | undefined, made: string | undefined): boolean {
-    return asked === undefined || asked === made;
+    return asked === undefined || made === undefined || asked === made;
   }
 
   async #part(number: number, signal?: AbortSignal): Promise<MediaFile | undefined> {

@@ -1,4 +1,4 @@
-import { access, constants, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processMark, runsStill } from './process-mark.js';
@@ -102,13 +102,15 @@ export class SegmentStore {
   /**
    * Writes a file and gives it its name when it is whole, so that a reader never sees half of it. Segments are written in
    * order, from number 1. A write after one that failed fails too.
+   * @param synced whether it outlives a power failure when this resolves
    */
-  write(name: string, chunks: readonly Uint8Array[]): Promise<void> {
+  write(name: string, chunks: readonly Uint8Array[], { synced = false } = {}): Promise<void> {
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
     this.#pendingBytes += bytes;
     const write = this.#queue.then(async () => {
-      await this.#whenThereIsRoom(() => writeFile(this.path(`${name}.part`), chunks));
+      await this.#whenThereIsRoom(() => writeFile(this.path(`${name}.part`), chunks, { flush: synced }));
       await rename(this.path(`${name}.part`), this.path(name));
+      if (synced) await syncPath(this.#directory);
       this.#newestSegment = segmentNumber(name) ?? this.#newestSegment;
       this.#pendingBytes -= bytes;
     });
@@ -219,6 +221,28 @@ export async function leftSessions(hlsDirectory: string): Promise<LeftSession[]>
 /** Removes a folder that `leftSessions` has named. */
 export async function removeSession(hlsDirectory: string, id: string): Promise<void> {
   await rm(join(hlsDirectory, id), { recursive: true, force: true });
+}
+
+/**
+ * Makes everything in a session's folder outlive a power failure.
+ * @throws Error of the file system
+ */
+export async function syncFolder(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) await syncPath(join(directory, name));
+  await syncPath(directory);
+}
+
+/** Has what was written to a file, or the names in a folder, on the disk; one that was removed meanwhile is none. */
+async function syncPath(path: string): Promise<void> {
+  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  try {
+    await file?.sync();
+  } finally {
+    await file?.close();
+  }
 }
 
 /** Whether another process that still runs made the folder. */

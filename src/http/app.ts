@@ -8,7 +8,7 @@ import { docsRoutes, openApiRoutes } from './docs-page.js';
 import { errorHandler } from './error-handler.js';
 import { healthRoutes, type ServiceHealth } from './health.js';
 import { metricsRoutes } from './metrics.js';
-import { limitRate } from './rate-limits.js';
+import { limitRate, RateLimit } from './rate-limits.js';
 import { requestIdOf } from './request-id.js';
 import { recordRequests } from './request-record.js';
 import { securityHeaders } from './security-headers.js';
@@ -68,7 +68,7 @@ export function createApp({
 }: AppDependencies): Express {
   const registry = () => service().registry;
   const keys = new ApiKeys(doors.apiKeys ?? []);
-  const apiDoor = [limitRate(doors.requestsPerMinute ?? 0, keys, 'requests'), requireApiKey(keys)];
+  const apiDoor = [limitRate(new RateLimit(doors.requestsPerMinute ?? 0, keys, 'requests')), requireApiKey(keys)];
   const streams = () => streamRoutes(registry, doors);
 
   const app = express();
@@ -87,7 +87,7 @@ export function createApp({
   if (instruments) app.use('/metrics', apiDoor, metricsRoutes(instruments, service));
   app.use('/openapi.json', openApiRoutes());
   if (docsDirectory) app.use('/docs', docsRoutes(docsDirectory));
-  const initDoor = limitRate(doors.initsPerMinute ?? 0, keys, 'sessions');
+  const initDoor = limitRate(new RateLimit(doors.initsPerMinute ?? 0, keys, 'sessions'));
   app.use('/api/audio-driven/chunked', apiDoor);
   app.post('/api/audio-driven/chunked/init', initDoor);
   app.use('/api/audio-driven/chunked', sessionRoutes(registry, doors));

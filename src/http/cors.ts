@@ -1,4 +1,5 @@
 import type { RequestHandler } from 'express';
+import { Origins } from './origins.js';
 
 /**
  * Lets pages of other origins in (Fetch Standard, 3.2), and answers their preflights. Credentials are never allowed: the service
@@ -7,15 +8,15 @@ import type { RequestHandler } from 'express';
  *   other with nothing
  */
 export function cors(allowed: string): RequestHandler {
-  const origins = new Set(allowed.split(',').map((origin) => origin.trim()));
+  const origins = new Origins(allowed);
   return (request, response, next) => {
     const origin = request.get('Origin');
     response.set('Access-Control-Expose-Headers', 'Retry-After, X-Request-Id');
-    if (origins.has('*')) response.set('Access-Control-Allow-Origin', '*');
+    if (origins.any) response.set('Access-Control-Allow-Origin', '*');
     else {
       // Caches must not give one origin the answer that another one got, nor one without an origin's.
       response.vary('Origin');
-      if (origin !== undefined && origins.has(origin)) response.set('Access-Control-Allow-Origin', origin);
+      if (origins.has(origin)) response.set('Access-Control-Allow-Origin', origin);
     }
     if (request.method !== 'OPTIONS') return next();
     response

@@ -24,10 +24,12 @@ export function errorHandler(logger: Logger, instruments?: Instruments): ErrorRe
     const error = ofExpress(thrown) ?? AppError.from(thrown);
     const { requestId, session } = response.locals as { requestId: string; session?: string };
     const { method, path } = request;
-    instruments?.refusals.inc({ code: error.code });
+    // A probe that is told "not yet" was refused nothing, and asks again and again.
+    const probing = /^\/health(\/|$)/i.test(path);
+    if (!probing) instruments?.refusals.inc({ code: error.code });
     const facts = { code: error.code, requestId, session, method, path, cause: error.cause };
     if (error.code === 'internal') logger.error({ ...facts, err: error }, 'request failed');
-    else logger.info({ ...facts, detail: error.message }, 'request refused');
+    else logger[probing ? 'debug' : 'info']({ ...facts, detail: error.message }, 'request refused');
     if (response.headersSent) return next(thrown);
     answer(response, error, requestId);
   };

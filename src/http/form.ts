@@ -76,14 +76,17 @@ export function unknownFields(schema: z.ZodObject, body: unknown): string[] {
     .map((name) => `${name.slice(0, 40)}: there is no such field; it was ignored.`);
 }
 
+/** Whether a field counts as left out. */
+export function isAbsent(value: unknown): boolean {
+  return value === '' || value === 'None' || value === 'null';
+}
+
 /**
  * Checks a form. A field that is empty, or Python's `None`, counts as absent.
  * @throws AppError `invalid_parameter` naming every field that does not fit and what is allowed.
  */
 export function parseForm<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
-  const given = Object.entries((body ?? {}) as Record<string, unknown>).filter(
-    ([, value]) => value !== '' && value !== 'None' && value !== 'null',
-  );
+  const given = Object.entries((body ?? {}) as Record<string, unknown>).filter(([, value]) => !isAbsent(value));
   const parsed = schema.safeParse(Object.fromEntries(given));
   if (parsed.success) return parsed.data;
   const complaints = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);

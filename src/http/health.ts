@@ -2,7 +2,7 @@ import { Router } from 'express';
 import type { z } from 'zod';
 import type { EngineDescription, GpuMemory, GpuUse } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
-import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
+import { type SessionRegistry, shuttingDown, starting } from '../session/session-registry.js';
 import type { aliveAnswer, healthAnswer } from './answers.js';
 import { only } from './only.js';
 
@@ -12,7 +12,8 @@ export interface ServiceHealth {
   /** Whether a new session would be served. */
   readonly ready: boolean;
   readonly registry: SessionRegistry;
-  readonly maxSessions: number;
+  /** undefined while the model is being loaded, and timed. */
+  readonly maxSessions: number | undefined;
   readonly inferenceWorkers: number;
   /** The GPUs in use and what is taken of their memory; empty on a CPU. */
   readonly gpus: readonly GpuUse[];
@@ -31,6 +32,7 @@ export function healthRoutes(health: () => ServiceHealth): Router {
   router.get('/', (_request, response) => {
     const { engine, ready, registry, maxSessions, inferenceWorkers, gpus } = health();
     if (registry.draining) throw shuttingDown();
+    if (maxSessions === undefined) throw starting();
     if (!ready) throw new AppError('not_ready', 'The inference workers are being replaced.', { retryAfterSeconds: 2 });
     response.set('Cache-Control', 'no-store').json({
       status: 'healthy',

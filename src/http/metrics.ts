@@ -44,7 +44,7 @@ function serviceOf(health: () => ServiceHealth): ServiceHealth | undefined {
 async function observe(instruments: Instruments, service: ServiceHealth | undefined): Promise<void> {
   instruments.ready.set(service?.ready && !service.registry.draining ? 1 : 0);
   if (!service) return;
-  instruments.sessionsMax.set(service.maxSessions);
+  instruments.sessionsMax.set(service.maxSessions ?? 0);
   instruments.inferenceWorkers.set(service.inferenceWorkers);
   const sessions = [...service.registry.all()];
   for (const kind of KINDS) {

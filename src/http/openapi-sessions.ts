@@ -203,7 +203,10 @@ export const sessionPaths: Record<string, JsonObject> = {
           "16-bit little-endian mono samples of the session's audio_sample_rate, or one continuous recording, Opus in WebM.",
         ),
       ],
-      responses: { 101: { description: 'The socket is open.' }, ...problems(['unauthorized', 'not_found']) },
+      responses: {
+        101: { description: 'The socket is open.' },
+        ...problems([...guarded, 'foreign_origin', 'not_found']),
+      },
     },
   },
 };

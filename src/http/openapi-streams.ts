@@ -2,8 +2,12 @@ import { type JsonObject, ofSession, problems, query } from './openapi-parts.js'
 
 /** What signed addresses carry. */
 const signature = [
-  query('exp', { type: 'integer' }, 'Where addresses are signed: when this one expires, seconds since 1970.'),
-  query('sig', { type: 'string' }, 'Where addresses are signed: the signature.'),
+  query(
+    'exp',
+    { type: 'integer' },
+    'Where addresses are signed: when this one expires, seconds since 1970. Passed over elsewhere.',
+  ),
+  query('sig', { type: 'string' }, 'Where addresses are signed: the signature. Passed over elsewhere.'),
 ];
 
 /** Paths of the OpenAPI document about streams, which are at two addresses: the short one, and the one that IMTalker's server has. */

@@ -13,11 +13,12 @@ import {
   unknownFields,
   WINDOW_SECONDS,
 } from './form.js';
+import { cameAsText, requireFile } from './form-checks.js';
 import { only } from './only.js';
 import { noteSession } from './request-record.js';
 import { sendEvents } from './session-events.js';
 import { type UrlSigner, withQuery } from './signed-urls.js';
-import { type UploadOptions, uploadHandlers } from './uploads.js';
+import { AUDIO_FILE, IMAGE_FILE, type UploadOptions, uploadHandlers } from './uploads.js';
 
 const CHUNKED = '/api/audio-driven/chunked';
 
@@ -33,13 +34,15 @@ export function sessionRoutes(
 
   router.post('/init', receive.image, async (request, response) => {
     const form = parseForm(initSchema, request.body);
-    if (!request.file?.size) {
-      throw new AppError('missing_file', 'image: a portrait is required, as PNG, JPEG or WebP of at most 20 MB.');
-    }
+    const portrait = requireFile(
+      request,
+      IMAGE_FILE,
+      `a portrait is required, as PNG, JPEG or WebP of at most ${IMAGE_FILE.megabytes} MB`,
+    );
     const chunkDuration = windowSeconds(form);
     const wanted = {
       id: form.session_id,
-      image: request.file.buffer,
+      image: portrait.buffer,
       live: form.live ? { record: form.record } : undefined,
       chunkDuration,
       audioSampleRate: form.audio_sample_rate,
@@ -78,12 +81,11 @@ export function sessionRoutes(
     const sessions = registry();
     const session = sessions.get(form.session_id);
     if (sessions.draining) throw shuttingDown();
-    const { file } = request;
-    if (!file?.size && !form.is_final_chunk) {
-      throw file
-        ? new AppError('invalid_audio', 'audio_chunk: the file is empty.')
-        : new AppError('missing_file', 'audio_chunk: speech is required, unless is_final_chunk is true.');
-    }
+    // A talk may be ended with nothing more to say, but not with something that was meant to be said.
+    const mayLack = form.is_final_chunk && !cameAsText(request, AUDIO_FILE);
+    const file = mayLack
+      ? request.file
+      : requireFile(request, AUDIO_FILE, 'speech is required, unless is_final_chunk is true');
     const outcome = await session.feed({
       index: form.chunk_index,
       final: form.is_final_chunk,
@@ -118,6 +120,14 @@ export function sessionRoutes(
 
   router.get('/events/:sessionId', (request, response) => sendEvents(registry().get(idOf(request)), request, response));
 
+  // Handshakes do not come this far: they are no requests to Node once somebody listens for upgrades.
+  router.get('/stream/:sessionId', () => {
+    throw new AppError(
+      'not_found',
+      'There is a WebSocket at this address, and nothing else: open it with ws: or wss:.',
+    );
+  });
+
   router.get('/status/:sessionId', (request, response) => {
     const session = registry().get(idOf(request));
     response.json({
@@ -144,7 +154,7 @@ export function sessionRoutes(
   });
 
   router.all(['/init', '/feed', '/interrupt'], only('POST'));
-  router.all(['/status/:sessionId', '/events/:sessionId'], only('GET, HEAD'));
+  router.all(['/status/:sessionId', '/events/:sessionId', '/stream/:sessionId'], only('GET, HEAD'));
   router.all('/session/:sessionId', only('DELETE'));
   return router;
 }

@@ -8,9 +8,9 @@ import { AppError } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { Instruments } from '../metrics/instruments.js';
 import { shuttingDown } from '../session/session-registry.js';
-import { type ApiKeys, keyInHeaders } from './api-keys.js';
 import { requestIdOf } from './request-id.js';
 import { SpeechConnection, type SpokenSession, type SpokenSessions } from './speech-connection.js';
+import { SpeechDoor } from './speech-door.js';
 import { closeCode, closeReason, parseAddress } from './speech-messages.js';
 
 const PATH = /^\/api\/audio-driven\/chunked\/stream\/([^/]+)$/;
@@ -27,8 +27,8 @@ export interface SpeechSocketOptions {
   /** Between two words on the session while sound arrives. Default 1 s. */
   readonly statusMilliseconds?: number;
   readonly instruments?: Instruments | undefined;
-  /** Absent: no key is asked for. */
-  readonly apiKeys?: ApiKeys | undefined;
+  /** Who may open a socket, and how often; absent: everybody, always. */
+  readonly door?: SpeechDoor | undefined;
 }
 
 export interface SpeechSockets {
@@ -50,7 +50,7 @@ export function attachSpeechSocket(
   options: SpeechSocketOptions = {},
 ): SpeechSockets {
   const webSockets = new WebSocketServer({ noServer: true, maxPayload: MAX_MESSAGE_BYTES, perMessageDeflate: false });
-  const { instruments } = options;
+  const { instruments, door = new SpeechDoor() } = options;
   const open = new WeakMap<SpokenSession, SpeechConnection>();
 
   const serve = (socket: WebSocket, sessionId: string, query: URLSearchParams, requestId: string) => {
@@ -73,38 +73,45 @@ export function attachSpeechSocket(
     socket.once('close', () => instruments?.speechSockets.dec());
   };
 
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (request.headers.upgrade?.toLowerCase() !== 'websocket')
-      return answerWithoutUpgrade(server, request, socket, head);
-    const address = addressOf(request);
-    const sessionId = PATH.exec(address?.pathname ?? '')?.[1];
-    if (!address || !sessionId) return refuse(socket, 404, 'not_found', 'There is no WebSocket at this address.');
+  const tellRefusal = (error: AppError, requestId: string, sessionId: string) => {
+    const { code, message: detail, cause } = error;
+    instruments?.refusals.inc({ code });
+    logger.info({ code, requestId, session: sessionId.slice(0, 64), detail, cause }, 'speech socket refused');
+  };
+
+  const letIn = async (request: IncomingMessage, socket: Duplex, head: Buffer, address: URL, sessionId: string) => {
     const requestId = requestIdOf(request.headers['x-request-id']);
-    const { apiKeys } = options;
-    if (apiKeys) {
-      try {
-        // Browsers cannot give their WebSockets headers.
-        apiKeys.check(keyInHeaders(request.headers) ?? address.searchParams.get('api_key') ?? undefined);
-      } catch (thrown) {
-        const { code, message, status } = AppError.from(thrown);
-        instruments?.refusals.inc({ code });
-        logger.info({ code, requestId, session: sessionId.slice(0, 64), detail: message }, 'speech socket refused');
-        return refuse(socket, status, code, message, requestId);
-      }
+    // Until the WebSocket takes it over, nobody else listens.
+    const broken = () => socket.destroy();
+    socket.on('error', broken);
+    try {
+      await door.check(request, address.searchParams);
+    } catch (thrown) {
+      const error = AppError.from(thrown);
+      tellRefusal(error, requestId, sessionId);
+      return refuse(socket, error, requestId);
     }
+    socket.off('error', broken);
     webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       try {
         serve(webSocket, sessionId, address.searchParams, requestId);
       } catch (thrown) {
         const error = AppError.from(thrown);
-        instruments?.refusals.inc({ code: error.code });
-        const facts = { code: error.code, requestId, session: sessionId.slice(0, 64) };
-        logger.info({ ...facts, detail: error.message, cause: error.cause }, 'speech socket refused');
+        tellRefusal(error, requestId, sessionId);
         webSocket.on('error', () => {});
         webSocket.send(JSON.stringify({ type: 'error', code: error.code, detail: error.message }));
         webSocket.close(closeCode(error), closeReason(error.message));
       }
     });
+  };
+
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (request.headers.upgrade?.toLowerCase() !== 'websocket')
+      return answerWithoutUpgrade(server, request, socket, head);
+    const address = addressOf(request);
+    const sessionId = PATH.exec(address?.pathname ?? '')?.[1];
+    if (address && sessionId) letIn(request, socket, head, address, sessionId);
+    else refuse(socket, new AppError('not_found', 'There is no WebSocket at this address.'));
   });
 
   return {
@@ -133,7 +140,8 @@ function addressOf(request: IncomingMessage): URL | undefined {
 }
 
 /** Answers a handshake that is none of ours (RFC 9457). */
-function refuse(socket: Duplex, status: number, code: string, detail: string, requestId?: string): void {
+function refuse(socket: Duplex, error: AppError, requestId?: string): void {
+  const { status, code, message: detail, retryAfterSeconds } = error;
   const title = STATUS_CODES[status];
   const body = JSON.stringify({ type: 'about:blank', title, status, detail, code, request_id: requestId });
   socket.on('error', () => {});
@@ -144,6 +152,7 @@ function refuse(socket: Duplex, status: number, code: string, detail: string, re
       'Cache-Control: no-store',
       'Content-Type: application/problem+json',
       ...(status === 401 ? ['WWW-Authenticate: Bearer realm="facecast"'] : []),
+      ...(retryAfterSeconds === undefined ? [] : [`Retry-After: ${retryAfterSeconds}`]),
       `Content-Length: ${Buffer.byteLength(body)}`,
       '',
       body,

@@ -1,7 +1,8 @@
 import type { Http2ServerRequest } from 'node:http2';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
 import multer, { MulterError, type StorageEngine } from 'multer';
-import { AppError, type ErrorCode } from '../errors.js';
+import { AppError } from '../errors.js';
+import { type FileRule, requireForm } from './form-checks.js';
 import { type Upload, UploadMemory } from './upload-memory.js';
 
 const MEGABYTE = 1024 * 1024;
@@ -9,6 +10,21 @@ const MEGABYTE = 1024 * 1024;
 /** The largest files that are taken. */
 export const IMAGE_MEGABYTES = 20;
 export const AUDIO_MEGABYTES = 10;
+
+export const IMAGE_FILE: FileRule = {
+  field: 'image',
+  megabytes: IMAGE_MEGABYTES,
+  tooLarge: 'image_too_large',
+  invalid: 'invalid_image',
+  example: 'face.jpg',
+};
+export const AUDIO_FILE: FileRule = {
+  field: 'audio_chunk',
+  megabytes: AUDIO_MEGABYTES,
+  tooLarge: 'audio_too_large',
+  invalid: 'invalid_audio',
+  example: 'speech.wav',
+};
 
 /** What all uploads together may hold unless told otherwise. */
 const USUAL_MEGABYTES = 320;
@@ -43,8 +59,8 @@ export function uploadHandlers(options: UploadOptions = {}): UploadHandlers {
     uploadMilliseconds: options.uploadMilliseconds ?? UPLOAD_MILLISECONDS,
   };
   return {
-    image: receive(settings, { field: 'image', megabytes: IMAGE_MEGABYTES, tooLarge: 'image_too_large' }),
-    audio: receive(settings, { field: 'audio_chunk', megabytes: AUDIO_MEGABYTES, tooLarge: 'audio_too_large' }),
+    image: receive(settings, IMAGE_FILE),
+    audio: receive(settings, AUDIO_FILE),
     none: receive(settings),
   };
 }
@@ -71,6 +87,11 @@ function receive(settings: Required<UploadOptions>, rule?: FileRule): RequestHan
       upload.release();
     });
     request.setTimeout(settings.stallMilliseconds, late);
+    try {
+      requireForm(request, rule);
+    } catch (error) {
+      return end(AppError.from(error));
+    }
     parserFor(upload, rule)(request, response, (error: unknown) => end(error ? explain(error, rule) : undefined));
   };
 }
@@ -103,12 +124,6 @@ function countedMemory(upload: Upload): StorageEngine {
       done(null);
     },
   };
-}
-
-interface FileRule {
-  readonly field: string;
-  readonly megabytes: number;
-  readonly tooLarge: ErrorCode;
 }
 
 function explain(error: unknown, rule?: FileRule): AppError {

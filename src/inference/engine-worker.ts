@@ -12,7 +12,14 @@ export type WorkerPlace =
   /** @property gpu the only one that the process sees; left out, those that the service sees */
   | { readonly kind: 'process'; readonly gpu?: Gpu };
 
+/** A worker that owes answers and gives none for so long hangs. Opening a portrait, the longest there is, takes a second. */
+export const HANG_SECONDS = 60;
+/** Looked at so often in that time: while the whole machine sleeps, nobody looks. */
+const CHECKS_PER_HANG = 10;
+
 export interface EngineWorkerOptions extends WorkerSetup {
+  /** Default `HANG_SECONDS`. */
+  readonly hangSeconds?: number | undefined;
   /** Compiled `inference/worker.js`. */
   readonly script: URL | string;
   readonly logger: Logger;
@@ -39,15 +46,26 @@ export class EngineWorker {
   #reason: Error | undefined;
   /** It said itself that its device had failed. */
   #broken = false;
+  /** It has answered since the last check. */
+  #answered = false;
+  /** Checks in a row that found it silent. */
+  #silentChecks = 0;
+  readonly #checks: NodeJS.Timeout;
+  #giveUp!: (reason: Error) => void;
 
-  private constructor(host: WorkerHost, description: EngineDescription, logger: Logger) {
+  private constructor(host: WorkerHost, description: EngineDescription, logger: Logger, hangSeconds = HANG_SECONDS) {
     this.#host = host;
     this.#logger = logger;
     this.description = description;
-    this.exited = host.exited.then((reason) => {
+    // One that hangs may never be gone: a thread in the middle of a graph cannot be stopped.
+    const hung = new Promise<Error>((resolve) => {
+      this.#giveUp = resolve;
+    });
+    this.exited = Promise.race([host.exited, hung]).then((reason) => {
       this.#lose(reason);
       return this.#reason!;
     });
+    this.#checks = setInterval(() => this.#check(hangSeconds), (hangSeconds * 1000) / CHECKS_PER_HANG).unref();
   }
 
   /** Starts a worker and waits until it has loaded the pack and warmed it up. @throws Error why it could not */
@@ -76,7 +94,7 @@ export class EngineWorker {
       const help = device === 'cpu' ? '' : ' "npm run setup:cuda" says what a GPU needs and what is missing.';
       throw new Error(`The model could not be loaded on ${device}: ${reason.replace(/\.?$/, '.')}${help}`);
     }
-    worker = new EngineWorker(host, message.description, logger);
+    worker = new EngineWorker(host, message.description, logger, options.hangSeconds);
     try {
       if (gpu) await worker.#measure(gpu, before);
     } catch (error) {
@@ -127,6 +145,7 @@ export class EngineWorker {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#checks);
     await this.#host.kill();
   }
 
@@ -157,7 +176,20 @@ export class EngineWorker {
     };
   }
 
+  /** Whoever waits for a turn may wait for long; but somebody's turn it is always, and that one gets an answer. */
+  #check(hangSeconds: number): void {
+    this.#silentChecks = this.#answered || this.#waiting.size === 0 ? 0 : this.#silentChecks + 1;
+    this.#answered = false;
+    if (this.#silentChecks <= CHECKS_PER_HANG) return;
+    const reason = new Error(`no answer for ${hangSeconds} s`);
+    this.#logger.error({ calls: this.#waiting.size, hangSeconds }, 'inference worker hangs');
+    this.#lose(reason);
+    this.#giveUp(reason);
+    this.#host.kill().catch(() => undefined);
+  }
+
   #receive(message: WorkerMessage): void {
+    this.#answered = true;
     if (message.type === 'broken') {
       this.#broken = true;
       this.#lose(new Error(message.reason));
@@ -176,6 +208,7 @@ export class EngineWorker {
   #lose(reason: Error): void {
     if (this.#reason) return;
     this.#reason = reason;
+    clearInterval(this.#checks);
     for (const { reject } of this.#waiting.values()) reject(this.#lostError());
     this.#waiting.clear();
     for (const avatar of this.avatars) avatar.onLost?.(this.#lostError());

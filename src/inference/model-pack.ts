@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -87,7 +88,9 @@ export class ModelPack {
   static async readFacts(directory: string): Promise<PackFile> {
     const path = join(directory, 'pack.json');
     const text = await readFile(path, 'utf8').catch((cause) => {
-      throw new Error(`There is no model pack at ${directory}: pack.json cannot be read.`, { cause });
+      const manual = join(directory, 'README.md');
+      const howTo = existsSync(manual) ? ` ${manual} says how it is made.` : '';
+      throw new Error(`There is no model pack at ${directory}: pack.json cannot be read.${howTo}`, { cause });
     });
     let json: unknown;
     try {

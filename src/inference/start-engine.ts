@@ -14,6 +14,8 @@ export interface EngineStart {
   readonly workers: number;
   /** Frames of one run of the renderer at most; undefined: what suits the device. */
   readonly batchFrames: number | undefined;
+  /** Seconds without an answer after which a worker counts as hung; see `EngineWorkerOptions`. */
+  readonly hangSeconds?: number | undefined;
   /** Compiled `inference/worker.js`. */
   readonly script: URL | string;
   readonly logger: Logger;
@@ -23,7 +25,7 @@ export interface EngineStart {
 /** What NVIDIA's driver puts there, on Linux and on Windows' Linux. */
 const NVIDIA_DEVICES = ['/dev/nvidiactl', '/dev/nvidia0', '/dev/dxg'];
 /** A GPU is busy with a batch, a CPU with a frame: there a batch only makes the other sessions wait. */
-const BATCH_FRAMES = { cpu: 5, cuda: 16, tensorrt: 16 } as const;
+export const BATCH_FRAMES = { cpu: 5, cuda: 16, tensorrt: 16 } as const;
 
 /**
  * Starts the inference workers on the device asked for; `auto` takes CUDA where the pack is made for it and

@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Avatar, AvatarEngine, AvatarOptions, Motion, MotionWindow } from '../avatar/engine.js';
 import type { RgbImage } from '../avatar/image.js';
-import { AppError } from '../errors.js';
+import { AppError, type ErrorCode } from '../errors.js';
 import type { Logger } from '../log.js';
 
 /** So many losses within so long, and it is this portrait that kills workers. */
 const MOST_LOSSES = 3;
-const LOSSES_WITHIN_MILLISECONDS = 60_000;
+const LOSSES_WITHIN_MILLISECONDS = 300_000;
 /** How long a worker may take to come back: it loads and warms up the model, which on a GPU takes a while. */
 const PATIENCE_MILLISECONDS = 120_000;
 const RETRY_MILLISECONDS = 250;
+/** Refusals that pass: a worker is being started, or another session goes. */
+const OTHERS_MAKE_ROOM: ReadonlySet<ErrorCode> = new Set(['not_ready', 'gpu_memory_full']);
 
 export interface DurableAvatarOptions {
   readonly engine: AvatarEngine;
@@ -27,6 +29,9 @@ export interface DurableAvatarOptions {
 export class DurableAvatar implements Avatar {
   readonly warnings: readonly string[];
   readonly #options: DurableAvatarOptions;
+  /** The avatar of the moment, while it is there. */
+  #opened: Avatar | undefined;
+  /** The same as soon as it is there. */
   #current: Promise<Avatar>;
   /** Those whose worker is gone. */
   readonly #lost = new WeakSet<Avatar>();
@@ -34,18 +39,29 @@ export class DurableAvatar implements Avatar {
   /** Why it is not opened again any more. */
   #givenUp: AppError | undefined;
   #onLost: ((reason: AppError) => void) | undefined;
-  #closed = false;
+  /** Settles when it is closed: nobody waits on for an avatar that is still being opened. */
+  readonly #closing = new AbortController();
 
-  private constructor(options: DurableAvatarOptions, first: Avatar) {
+  private constructor(options: DurableAvatarOptions, first: Avatar | undefined) {
     this.#options = options;
-    this.warnings = first.warnings;
-    this.#current = Promise.resolve(first);
-    this.#watch(first);
+    this.warnings = first?.warnings ?? [];
+    if (first) {
+      this.#current = Promise.resolve(first);
+      this.#watch(first);
+    } else this.#current = this.#open();
   }
 
   /** @throws AppError as the engine's `open` does; errors of `portrait` */
   static async open(options: DurableAvatarOptions): Promise<DurableAvatar> {
     return new DurableAvatar(options, await options.engine.open(await options.portrait(), options.avatar));
+  }
+
+  /**
+   * An avatar of a session that comes back: it is opened behind the caller's back, as soon as the engine can, and what is asked for
+   * meanwhile waits. Where that fails it is lost.
+   */
+  static reopen(options: DurableAvatarOptions): DurableAvatar {
+    return new DurableAvatar(options, undefined);
   }
 
   get onLost(): ((reason: AppError) => void) | undefined {
@@ -69,14 +85,18 @@ export class DurableAvatar implements Avatar {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    this.#closed = true;
-    const avatar = await this.#current.catch(() => undefined);
-    await avatar?.close();
+    this.#closing.abort(new AppError('session_closed', 'The session was closed.'));
+    // One that is still being opened is closed when it is.
+    await this.#opened?.close();
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   async #do<T>(ask: (avatar: Avatar) => Promise<T>): Promise<T> {
     for (;;) {
-      const avatar = await this.#current;
+      const avatar = this.#opened ?? (await this.#whenOpened());
       try {
         return await ask(avatar);
       } catch (error) {
@@ -85,42 +105,68 @@ export class DurableAvatar implements Avatar {
     }
   }
 
+  /** @throws AppError why it was given up, or `session_closed` */
+  async #whenOpened(): Promise<Avatar> {
+    const { signal } = this.#closing;
+    signal.throwIfAborted();
+    let giveUp: (() => void) | undefined;
+    const closing = new Promise<never>((_resolve, reject) => {
+      giveUp = () => reject(signal.reason);
+      signal.addEventListener('abort', giveUp);
+    });
+    try {
+      return await Promise.race([this.#current, closing]);
+    } finally {
+      signal.removeEventListener('abort', giveUp!);
+    }
+  }
+
   #watch(avatar: Avatar): void {
+    this.#opened = avatar;
     avatar.onLost = (reason) => {
       if (this.#closed || this.#lost.has(avatar)) return;
       this.#lost.add(avatar);
+      this.#opened = undefined;
       // Its worker is gone; that forgets it.
       avatar.close().catch(() => undefined);
       this.#options.logger.warn({ err: reason, cause: reason.cause }, 'avatar lost with its worker, opening it again');
-      this.#current = this.#reopen(reason);
-      this.#current.catch((error) => {
-        this.#givenUp = AppError.from(error);
-        if (!this.#closed) this.#onLost?.(this.#givenUp);
-      });
-      // What was opened when the session had ended already is not to stay.
-      this.#current.then(
-        (opened) => (this.#closed ? opened.close() : undefined),
-        () => undefined,
-      );
+      const now = performance.now();
+      this.#losses = [...this.#losses.filter((at) => now - at < LOSSES_WITHIN_MILLISECONDS), now];
+      this.#current = this.#losses.length >= MOST_LOSSES ? this.#giveUp(reason) : this.#open();
+      this.#current.catch(() => undefined);
     };
   }
 
-  async #reopen(reason: AppError): Promise<Avatar> {
+  /** Opens it where and as soon as that can be. */
+  #open(): Promise<Avatar> {
+    const opening = this.#openPatiently().catch((error) => this.#giveUp(error));
+    // Whoever asks for something hears of it.
+    opening.catch(() => undefined);
+    return opening;
+  }
+
+  async #openPatiently(): Promise<Avatar> {
     const { engine, portrait, avatar: options } = this.#options;
-    const now = performance.now();
-    this.#losses = [...this.#losses.filter((at) => now - at < LOSSES_WITHIN_MILLISECONDS), now];
-    if (this.#losses.length >= MOST_LOSSES) throw reason;
+    const begun = performance.now();
     for (;;) {
-      if (this.#closed) throw reason;
+      this.#closing.signal.throwIfAborted();
       try {
         const opened = await engine.open(await portrait(), options);
-        this.#watch(opened);
+        // What was opened when the session had ended already is not to stay.
+        if (this.#closed) await opened.close();
+        else this.#watch(opened);
         return opened;
       } catch (error) {
-        const another = error instanceof AppError && error.code === 'not_ready';
-        if (!another || performance.now() - now > PATIENCE_MILLISECONDS) throw error;
+        const soon = error instanceof AppError && OTHERS_MAKE_ROOM.has(error.code);
+        if (!soon || performance.now() - begun > PATIENCE_MILLISECONDS) throw error;
       }
       await sleep(RETRY_MILLISECONDS);
     }
+  }
+
+  async #giveUp(error: unknown): Promise<never> {
+    this.#givenUp = AppError.from(error);
+    if (!this.#closed) this.#onLost?.(this.#givenUp);
+    throw this.#givenUp;
   }
 }

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js';
-import type { Talk, TalkListener } from './talk.js';
+import type { Talk } from './talk.js';
 
 /** A talk that was over before the service was started again: there is only its stream. */
 export class EndedTalk implements Talk {
@@ -7,23 +7,12 @@ export class EndedTalk implements Talk {
   readonly speaking = false;
   readonly lagSeconds = 0;
 
-  readonly #failure: AppError | undefined;
+  constructor(readonly frames: number) {}
 
-  /** @param failure what it ended with, if not well */
-  constructor(
-    readonly frames: number,
-    failure: AppError | undefined,
-  ) {
-    this.#failure = failure;
-  }
-
-  start(listener: TalkListener): void {
-    if (this.#failure) listener.onFailure(this.#failure);
-    else listener.onComplete();
-  }
+  start(): void {}
 
   admit(): never {
-    throw new AppError('session_closed', 'The talk is complete; init another session to go on speaking.');
+    throw new AppError('session_closed', 'The talk is over; init another session to go on speaking.');
   }
 
   async push(): Promise<void> {}

@@ -1,6 +1,7 @@
 import { FRAMES_PER_SECOND, MODEL_SAMPLE_RATE, SAMPLES_PER_FRAME } from '../audio/audio-chunk-buffer.js';
 import type { PcmAudio } from '../audio/decode.js';
 import { type Avatar, cutMotion, type Motion } from '../avatar/engine.js';
+import { now } from '../clock.js';
 import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { SpeechInput } from './speech-input.js';
@@ -40,7 +41,7 @@ export class FedTalk implements Talk {
   #inputFinished = false;
   #frames: number;
   #speaking = false;
-  /** When frame 0 was due, milliseconds since the epoch, for a viewer who never had to wait. */
+  /** When frame 0 was due, milliseconds by `now`, for a viewer who never had to wait. */
   #playsFrom = 0;
   /** The loop, while it runs. */
   #work: Promise<void> | undefined;
@@ -72,7 +73,7 @@ export class FedTalk implements Talk {
   }
 
   get lagSeconds(): number {
-    return this.#speaking ? Math.max(0, Date.now() - this.#shownAt(this.#frames)) / 1000 : 0;
+    return this.#speaking ? Math.max(0, now() - this.#shownAt(this.#frames)) / 1000 : 0;
   }
 
   start(listener: TalkListener): void {
@@ -128,7 +129,7 @@ export class FedTalk implements Talk {
 
   async #run(): Promise<void> {
     // A talk that waited for speech is not late: its next frame is due now.
-    this.#playsFrom += Math.max(0, Date.now() - this.#shownAt(this.#frames));
+    this.#playsFrom += Math.max(0, now() - this.#shownAt(this.#frames));
     while (this.#more && !this.#over) {
       this.#more = false;
       for (let window = this.#input.next(); window && !this.#over; window = this.#input.next()) {
@@ -175,7 +176,7 @@ export class FedTalk implements Talk {
   }
 
   #dueAt(frame: number): number {
-    return Math.max(this.#shownAt(frame), Date.now() - MOST_LATE_MILLISECONDS);
+    return Math.max(this.#shownAt(frame), now() - MOST_LATE_MILLISECONDS);
   }
 
   #shownAt(frame: number): number {

@@ -1,24 +1,20 @@
-import { type FileHandle, open, readFile, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { JOURNAL_NAME } from '../hls/segment-store.js';
+import { HEAD_BYTES, type JournalEntry, JournalReader } from './journal-reader.js';
 
 /** What a session was opened with, as far as it is needed to open it again. */
 export type JournalOpening = Readonly<Record<string, unknown>>;
 
-/** Something that a session has accepted, in words, and the bytes that belong to it. */
-export interface JournalEntry<Words = Readonly<Record<string, unknown>>> {
-  readonly words: Words;
-  readonly bytes: Uint8Array;
-}
+type Words = JournalEntry['words'];
 
-/** Before each entry: length of its words (JSON, UTF-8), length of its bytes, and the CRC-32 of both. */
-const HEAD_BYTES = 12;
 const NOTHING = new Uint8Array(0);
 
 /**
  * The list of all that a session has accepted, on disk: a file that only grows. What `append` has resolved for is there after
- * a crash of the program or of the machine; what it has not may be there or not, whole or not at all.
+ * a crash of the program or of the machine; what it has not may be there or not, whole or not at all. Of what it holds only
+ * a piece at a time is ever in memory, however long it is.
  */
 export class Journal {
   readonly #directory: string;
@@ -30,6 +26,7 @@ export class Journal {
   #next: Promise<void> | undefined;
   #writing: Promise<void> = Promise.resolve();
   #failure: unknown;
+  #closed = false;
 
   private constructor(directory: string, file: FileHandle, length: number) {
     this.#directory = directory;
@@ -58,21 +55,26 @@ export class Journal {
 
   /**
    * Reads a journal and goes on with it. An entry that a crash cut short is taken off.
-   * @returns all entries, the opening first; none where the folder has no journal
+   * @returns the journal, and a reader of what is in it, the opening first; to be closed when all that is wanted was read.
+   *   undefined where the folder has no journal, or one without a whole entry
    * @throws Error of the file system
    */
-  static async resume(directory: string): Promise<{ journal: Journal; entries: JournalEntry[] } | undefined> {
+  static async resume(directory: string): Promise<{ journal: Journal; reader: JournalReader } | undefined> {
     const path = join(directory, JOURNAL_NAME);
-    const content = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
+    const reader = await JournalReader.open(path);
+    if (!reader) return undefined;
+    try {
+      if (reader.entries.length > 0) {
+        const file = await open(path, 'r+');
+        await file.truncate(reader.length);
+        return { journal: new Journal(directory, file, reader.length), reader };
+      }
+    } catch (error) {
+      await reader.close();
       throw error;
-    });
-    if (!content) return undefined;
-    const { entries, length } = parseJournal(content);
-    if (entries.length === 0) return undefined;
-    const file = await open(path, 'r+');
-    await file.truncate(length);
-    return { journal: new Journal(directory, file, length), entries };
+    }
+    await reader.close();
+    return undefined;
   }
 
   /** Bytes on disk. */
@@ -84,8 +86,9 @@ export class Journal {
    * Resolves when the entry is on the disk. Entries that come while others are being written go there together.
    * @throws Error of the file system, as `ENOSPC`; the entry is not in the journal then
    */
-  append(words: JournalEntry['words'], bytes: Uint8Array = NOTHING): Promise<void> {
-    this.#waiting.push(...encode(words, bytes));
+  append(words: Words, bytes: Uint8Array = NOTHING): Promise<void> {
+    const text = Buffer.from(JSON.stringify(words));
+    this.#waiting.push(headOf(text, bytes.byteLength, crc32(bytes, crc32(text))), text, bytes);
     if (!this.#next) {
       this.#next = this.#writing.then(() => this.#write());
       this.#writing = this.#next.catch(() => undefined);
@@ -98,33 +101,20 @@ export class Journal {
    * @param change is given all entries, the opening first
    * @throws Error of the file system; the journal has the old entries then, or the new ones
    */
-  rewrite(change: (entries: JournalEntry[]) => readonly JournalEntry[]): Promise<void> {
+  rewrite(change: (entries: readonly JournalEntry[]) => readonly JournalEntry[]): Promise<void> {
+    // Its folder may be on its way to be removed.
+    if (this.#closed) return Promise.reject(new Error('The journal is closed.'));
     // What was appended before is in it, what is appended from now on follows.
     const rewriting = this.#writing.then(async () => {
       if (this.#failure) throw this.#failure;
       const path = join(this.#directory, JOURNAL_NAME);
-      const pieces = change(parseJournal(await readFile(path)).entries).flatMap(({ words, bytes }) =>
-        encode(words, bytes),
-      );
-      const file = await open(`${path}.part`, 'w');
-      let at = 0;
+      const reader = await JournalReader.open(path);
+      if (!reader) throw new Error('The journal is gone.');
       try {
-        for (const piece of pieces) {
-          await writeWhole(file, piece, at);
-          at += piece.byteLength;
-        }
-        await file.datasync();
-        await rename(`${path}.part`, path);
-      } catch (error) {
-        await file.close();
-        throw error;
+        await this.#replaceBy(path, change(reader.entries));
+      } finally {
+        await reader.close();
       }
-      // It has the name now: what is appended from here on belongs into it, whatever fails.
-      const before = this.#file;
-      this.#file = file;
-      this.#length = at;
-      await before.close();
-      await syncFolder(this.#directory);
     });
     this.#writing = rewriting.catch(() => undefined);
     return rewriting;
@@ -132,8 +122,28 @@ export class Journal {
 
   /** Resolves when everything appended is on the disk or has failed. */
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#writing;
     await this.#file.close().catch(() => undefined);
+  }
+
+  async #replaceBy(path: string, entries: readonly JournalEntry[]): Promise<void> {
+    const file = await open(`${path}.part`, 'w');
+    let at = 0;
+    try {
+      for (const entry of entries) at += await copyEntry(file, at, entry);
+      await file.datasync();
+      await rename(`${path}.part`, path);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    // It has the name now: what is appended from here on belongs into it, whatever fails.
+    const before = this.#file;
+    this.#file = file;
+    this.#length = at;
+    await before.close();
+    await syncFolder(this.#directory);
   }
 
   async #write(): Promise<void> {
@@ -160,32 +170,28 @@ export class Journal {
   }
 }
 
-/** @returns the whole entries at the beginning, and how many bytes they take */
-export function parseJournal(content: Buffer): { entries: JournalEntry[]; length: number } {
-  const entries: JournalEntry[] = [];
-  let at = 0;
-  while (at + HEAD_BYTES <= content.length) {
-    const wordsLength = content.readUInt32LE(at);
-    // No entry is without words, but zeros have the checksum of nothing: a file system may leave them behind after a power failure.
-    if (wordsLength === 0) break;
-    const end = at + HEAD_BYTES + wordsLength + content.readUInt32LE(at + 4);
-    if (end > content.length) break;
-    const body = content.subarray(at + HEAD_BYTES, end);
-    if (crc32(body) !== content.readUInt32LE(at + 8)) break;
-    const words = JSON.parse(body.toString('utf8', 0, wordsLength));
-    entries.push({ words, bytes: body.subarray(wordsLength) });
-    at = end;
-  }
-  return { entries, length: at };
+function headOf(text: Uint8Array, bytes: number, checksum: number): Buffer {
+  const head = Buffer.alloc(HEAD_BYTES);
+  head.writeUInt32LE(text.byteLength, 0);
+  head.writeUInt32LE(bytes, 4);
+  head.writeUInt32LE(checksum, 8);
+  return head;
 }
 
-function encode(words: JournalEntry['words'], bytes: Uint8Array): Uint8Array[] {
+/** Writes an entry that lies in another journal. @returns bytes written */
+async function copyEntry(file: FileHandle, position: number, { words, bytes }: JournalEntry): Promise<number> {
   const text = Buffer.from(JSON.stringify(words));
-  const head = Buffer.alloc(HEAD_BYTES);
-  head.writeUInt32LE(text.length, 0);
-  head.writeUInt32LE(bytes.byteLength, 4);
-  head.writeUInt32LE(crc32(bytes, crc32(text)), 8);
-  return [head, text, bytes];
+  let at = position + HEAD_BYTES;
+  let checksum = crc32(text);
+  await writeWhole(file, text, at);
+  at += text.byteLength;
+  for await (const piece of bytes.pieces()) {
+    checksum = crc32(piece, checksum);
+    await writeWhole(file, piece, at);
+    at += piece.byteLength;
+  }
+  await writeWhole(file, headOf(text, bytes.length, checksum), position);
+  return at - position;
 }
 
 async function writeWhole(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

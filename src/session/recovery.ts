@@ -1,3 +1,4 @@
+import { NOTHING_STORED } from './journal-reader.js';
 import type { Accepted, AcceptedEntry } from './session-journal.js';
 
 /** Something to be taken in again. */
@@ -62,7 +63,7 @@ export function recover(
       return [{ ...entry, heardSeconds: heard.seconds + beyond }];
     }
     // It was heard, but it may be the one that says that nothing follows.
-    return ends ? [{ ...entry, bytes: Buffer.alloc(0), sound: undefined, heardSeconds: 0 }] : [];
+    return ends ? [{ ...entry, bytes: NOTHING_STORED, sound: undefined, heardSeconds: 0 }] : [];
   });
   return { retaken, lastIndex, sounds };
 }
@@ -78,7 +79,7 @@ export function unsaid(entries: readonly AcceptedEntry[], frame: number): Accept
   const words: Accepted[] = [{ kind: 'compacted', lastIndex, sounds: first?.sound ?? sounds }];
   if (heardSeconds > 0) words.push({ kind: 'shown', frame, sound: first!.sound!, seconds: heardSeconds });
   return [
-    ...words.map((accepted) => ({ accepted, bytes: Buffer.alloc(0) })),
+    ...words.map((accepted) => ({ accepted, bytes: NOTHING_STORED })),
     ...retaken.map(({ accepted, bytes }) => ({ accepted, bytes })),
     ...entries.filter(({ accepted }) => accepted.kind === 'shown' && accepted.frame > frame),
   ];

@@ -5,7 +5,10 @@ export type SessionEventType = 'speech_started' | 'speech_ended' | 'interrupted'
 
 /** Something that happened on a session's timeline. */
 export interface SessionEvent {
-  /** Counts the session's events, from 1. */
+  /**
+   * Grows by one from event to event. It begins at 1, and leaps where the service was started anew: no id is given twice, so that
+   * a listener who comes back after it is told just what he has missed.
+   */
   readonly id: number;
   readonly type: SessionEventType;
   /** Seconds since 1970. */
@@ -25,15 +28,17 @@ export class SessionEvents {
   readonly #fps: number;
   readonly #kept: SessionEvent[] = [];
   readonly #listeners = new Set<(event: SessionEvent) => void>();
-  #count = 0;
+  #lastId: number;
 
-  constructor(fps: number) {
+  /** @param lastId the id before that of the first event; default 0 */
+  constructor(fps: number, lastId = 0) {
     this.#fps = fps;
+    this.#lastId = lastId;
   }
 
-  /** Id of the newest event, 0 before the first. */
+  /** Id of the newest event, or of the one before the first. */
   get lastId(): number {
-    return this.#count;
+    return this.#lastId;
   }
 
   /**
@@ -48,7 +53,7 @@ export class SessionEvents {
   }
 
   tell(type: SessionEventType, frame: number, more: Pick<SessionEvent, 'detail' | 'droppedSeconds'> = {}): void {
-    const event = { id: ++this.#count, type, at: Date.now() / 1000, frame, seconds: frame / this.#fps, ...more };
+    const event = { id: ++this.#lastId, type, at: Date.now() / 1000, frame, seconds: frame / this.#fps, ...more };
     this.#kept.push(event);
     if (this.#kept.length > KEPT) this.#kept.shift();
     for (const listener of [...this.#listeners]) listener(event);

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AudioChunkBuffer } from '../audio/audio-chunk-buffer.js';
 import { type Avatar, type AvatarEngine, type AvatarOptions, MOST_REWOUND_FRAMES } from '../avatar/engine.js';
+import type { RgbImage } from '../avatar/image.js';
 import { decodePortrait } from '../avatar/portrait.js';
 import { AppError } from '../errors.js';
 import { HlsStream, type HlsStreamOptions } from '../hls/hls-stream.js';
+import { syncFolder } from '../hls/segment-store.js';
 import { storageError } from '../hls/storage-error.js';
 import type { Logger } from '../log.js';
 import type { Instruments, SessionKind } from '../metrics/instruments.js';
@@ -15,8 +17,8 @@ import { FedTalk } from './fed-talk.js';
 import { LiveTalk } from './live-talk.js';
 import { MeasuredAvatar } from './measured-avatar.js';
 import { recover } from './recovery.js';
-import { Session } from './session.js';
-import { SessionJournal, type SessionOpening } from './session-journal.js';
+import { Session, type SessionParts } from './session.js';
+import { lastOf, type ResumedJournal, SessionJournal, type SessionOpening } from './session-journal.js';
 import { SpeechInput } from './speech-input.js';
 import type { Talk } from './talk.js';
 
@@ -82,7 +84,7 @@ export class SessionOpener {
     const undo: (() => unknown)[] = [];
     try {
       let uploaded: Buffer | undefined = image;
-      const portrait = async () => decodePortrait(uploaded ?? (await readFile(join(directory, PORTRAIT_NAME))));
+      const portrait = async () => (uploaded ? decodePortrait(uploaded) : this.#readPortrait(directory));
       const avatar = await DurableAvatar.open({ ...this.#options, portrait, avatar: request.avatar, logger });
       undo.push(() => avatar.close());
       let session: Session | undefined;
@@ -111,45 +113,120 @@ export class SessionOpener {
   }
 
   /**
-   * Brings a session back that is in its folder: same id, same URLs, and all that it had accepted.
-   * @returns undefined where the folder holds none
-   * @throws AppError as `open` does; Error when another model would speak, or another service is at work there
+   * Brings a session back that is in its folder: same id, same URLs, and all that it had accepted. One that cannot go on comes back
+   * in state `error`, with the reason, and what can be seen of it; its folder is left as it is.
+   * @param serving resolves when avatars are opened; nothing that was accepted is taken in again before
+   * @throws Error when another service is at work in the folder, or it cannot be read at all
    */
-  async reopen(id: string): Promise<Session | undefined> {
-    const { engine } = this.#options;
+  async reopen(id: string, serving: Promise<void>): Promise<Session> {
     const directory = this.#directory(id);
-    const resumed = await SessionJournal.resume(directory);
-    if (!resumed) return undefined;
-    const { journal, opening, entries } = resumed;
     const logger = this.#options.logger.child({ session: id });
-    const undo: (() => unknown)[] = [() => journal.close()];
+    let resumed: ResumedJournal | undefined;
     try {
-      if (opening.id !== id) throw new Error(`The folder ${id} holds the session ${opening.id}.`);
-      if (opening.pack !== engine.description.pack) throw new Error(`The session was spoken by ${opening.pack}.`);
+      resumed = await SessionJournal.resume(directory);
+      if (!resumed) throw new AppError('internal', 'What the session was opened with can no longer be read.');
+      const { opening, entries } = resumed;
+      const failed = lastOf(entries, 'failed');
+      if (failed) return await this.#showEnded(id, resumed, new AppError('internal', failed.detail), logger);
+      const complete = lastOf(entries, 'complete');
+      if (complete?.stored) return await this.#showEnded(id, resumed, undefined, logger);
+      this.#assertOurs(id, opening);
+      return await this.#goOn(resumed, serving, logger);
+    } catch (error) {
+      await takeBack([() => resumed?.journal.close()], logger);
+      const reason = AppError.from(error);
+      logger.error({ err: reason, cause: reason.cause }, 'session cannot go on, and comes back as failed');
+      return this.#showEnded(id, resumed, reason, logger);
+    }
+  }
+
+  /** @throws AppError for a session that this service cannot go on with */
+  #assertOurs(id: string, opening: SessionOpening): void {
+    const { pack } = this.#options.engine.description;
+    if (opening.id !== id)
+      throw new AppError('internal', `The folder of this session holds another one, ${opening.id}.`);
+    if (opening.pack === pack) return;
+    throw new AppError(
+      'internal',
+      `The session was spoken by the model pack ${opening.pack}, and ${pack} is at work now.`,
+    );
+  }
+
+  /** A session that is over: there is only its stream. */
+  async #showEnded(
+    id: string,
+    resumed: ResumedJournal | undefined,
+    failure: AppError | undefined,
+    logger: Logger,
+  ): Promise<Session> {
+    const { entries = [] } = resumed ?? {};
+    const opening = { ...(resumed?.opening ?? unknownOpening()), id };
+    await resumed?.journal.close();
+    const stream = await HlsStream.resumeEnded(
+      this.#streamOptions(opening, logger, () => undefined),
+      failure,
+    );
+    const talk = new EndedTalk(stream.firstFrame);
+    const told = (lastOf(entries, 'complete') ?? lastOf(entries, 'failed'))?.lastEventId;
+    // The last event is told once more, under the id that it had.
+    const lastEventId = told === undefined ? Date.now() : told - 1;
+    const gone = { avatar: undefined, journal: undefined };
+    const session = this.#session(opening, { ...gone, stream, talk, logger, ended: { failure }, lastEventId });
+    // A chunk that is sent again, because its answer was lost, is known.
+    await session.replay({ ...recover(entries, undefined), retaken: [] });
+    return session;
+  }
+
+  async #goOn(resumed: ResumedJournal, serving: Promise<void>, logger: Logger): Promise<Session> {
+    const { journal, opening, entries } = resumed;
+    const directory = this.#directory(opening.id);
+    const undo: (() => unknown)[] = [];
+    try {
       let session: Session | undefined;
       const stream = await HlsStream.resume(this.#streamOptions(opening, logger, (error) => session?.fail(error)));
       undo.push(() => stream.close({ removeFiles: false }));
       if (stream.finished) {
-        const failed = entries.find(({ accepted }) => accepted.kind === 'failed')?.accepted;
-        const failure = failed?.kind === 'failed' ? new AppError('internal', failed.detail) : undefined;
-        const talk = new EndedTalk(stream.firstFrame, failure);
-        session = this.#session(opening, { avatar: undefined, stream, talk, journal, logger });
-        // A chunk that is sent again, because its answer was lost, is known.
-        if (!failure) await session.replay({ ...recover(entries, undefined), retaken: [] });
-        return session;
+        await stream.close({ removeFiles: false });
+        // It was killed before it had forgotten what it was made of.
+        await this.#forgetTalk(directory, journal, logger);
+        return await this.#showEnded(opening.id, resumed, undefined, logger);
       }
-      const portrait = async () => decodePortrait(await readFile(join(directory, PORTRAIT_NAME)));
-      const avatar = await DurableAvatar.open({ ...this.#options, portrait, avatar: opening.avatar, logger });
+      const portrait = () => this.#readPortrait(directory);
+      const avatar = DurableAvatar.reopen({ ...this.#options, portrait, avatar: opening.avatar, logger });
       undo.push(() => avatar.close());
       const talk = this.#talk(opening, avatar, stream);
-      session = this.#session(opening, { avatar, stream, talk, journal, logger });
+      // Ids of events grow with the time that has passed, so those of this life are beyond all of the lives before.
+      session = this.#session(opening, { avatar, stream, talk, journal, logger, lastEventId: Date.now() });
       const recovery = recover(entries, opening.live && stream.firstFrame, stream.soundBeyondSeconds);
-      session.replay(recovery).catch((error) => session?.fail(error));
+      session
+        .replay(recovery, serving)
+        .catch((error) => session?.fail(error))
+        .finally(() => journal.releaseEntries())
+        .catch((err) => logger.warn({ err }, 'journal not closed cleanly'));
       logger.info({ frame: stream.firstFrame, accepted: recovery.retaken.length }, 'session brought back');
       return session;
     } catch (error) {
       await takeBack(undo, logger);
       throw error;
+    }
+  }
+
+  async #readPortrait(directory: string): Promise<RgbImage> {
+    try {
+      return await decodePortrait(await readFile(join(directory, PORTRAIT_NAME)));
+    } catch (cause) {
+      throw new AppError('internal', 'The portrait of the session can no longer be read.', { cause });
+    }
+  }
+
+  /** A talk that is complete is only its stream from now on: its speech and its portrait are not kept. */
+  async #forgetTalk(directory: string, journal: SessionJournal, logger: Logger): Promise<void> {
+    try {
+      await syncFolder(directory);
+      await journal.forgetTalk();
+      await rm(join(directory, PORTRAIT_NAME), { force: true });
+    } catch (err) {
+      logger.warn({ err }, 'speech of a complete talk not removed');
     }
   }
 
@@ -163,15 +240,19 @@ export class SessionOpener {
       readonly avatar: Avatar | undefined;
       readonly stream: HlsStream;
       readonly talk: Talk;
-      readonly journal: SessionJournal;
+      readonly journal: SessionJournal | undefined;
       readonly logger: Logger;
+      readonly ended?: SessionParts['ended'];
+      readonly lastEventId?: number;
     },
   ): Session {
     const { engine, instruments } = this.#options;
     const { id, live, createdAt, audioSampleRate } = opening;
+    const { journal, logger } = parts;
     const session = new Session({
       ...{ ...parts, id, createdAt, audioSampleRate, instruments },
       ...{ live: live !== undefined, fps: engine.description.fps },
+      onComplete: async () => journal && this.#forgetTalk(this.#directory(id), journal, logger),
     });
     const kind = kindOf(opening);
     session.events.subscribe(({ type }) => type === 'error' && instruments?.sessionsFailed.inc({ kind }));
@@ -209,6 +290,13 @@ export class SessionOpener {
     const live = new AudioChunkBuffer({ ...windows, liveFrames: MOST_REWOUND_FRAMES, startFrame });
     return new LiveTalk({ avatar: maker, windows: live, stream, maxQueuedSeconds, instruments, startFrame });
   }
+}
+
+/** What can be said of a session whose opening is lost. */
+function unknownOpening(): Omit<SessionOpening, 'id'> {
+  const avatar = { crop: true, seed: 0, nfe: 5, cfgScale: 1 };
+  const speech = { chunkDuration: 1, audioSampleRate: 16_000, pictureSize: undefined };
+  return { createdAt: Date.now(), pack: '', live: undefined, ...speech, avatar };
 }
 
 function kindOf({ live }: SessionOpening): SessionKind {

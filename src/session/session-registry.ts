@@ -12,8 +12,8 @@ const LINGER_SECONDS = 3;
 const RESTING_PER_PLACE = 4;
 
 export interface RegistryOptions extends OpenerOptions {
-  /** Sessions that may be at work at the same time. */
-  readonly maxSessions: number;
+  /** Sessions that may be at work at the same time; undefined: none is taken before `admitUpTo` is called. */
+  readonly maxSessions?: number | undefined;
   readonly idleMinutes: number;
 }
 
@@ -26,17 +26,37 @@ export class SessionRegistry {
   readonly #changing = new Set<string>();
   readonly #opening = new Set<Promise<OpenedSession>>();
   readonly #sweep: NodeJS.Timeout;
+  #maxSessions: number | undefined;
+  /** Sessions of an earlier service that are not back yet. */
+  readonly #returning = new Set<string>();
+  /** It is not known yet which these are. */
+  #looking = false;
   #draining = false;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#opener = new SessionOpener(options);
+    this.#maxSessions = options.maxSessions;
     const idleMilliseconds = options.idleMinutes * 60_000;
     this.#sweep = setInterval(
       () => this.#expire(idleMilliseconds),
       Math.min(30_000, Math.max(50, idleMilliseconds / 4)),
     );
     this.#sweep.unref();
+  }
+
+  /** See `RegistryOptions`. */
+  get maxSessions(): number | undefined {
+    return this.#maxSessions;
+  }
+
+  /**
+   * Takes new sessions from now on. Sessions that came back stay, however many they are: what was accepted is not given up, and new
+   * ones are refused for as long as the places are taken.
+   */
+  admitUpTo(maxSessions: number): void {
+    this.#maxSessions = maxSessions;
+    this.#warnIfFull();
   }
 
   get draining(): boolean {
@@ -50,7 +70,9 @@ export class SessionRegistry {
 
   /** Sessions that take a place: not talks that are over, nor those that nobody feeds. */
   get busy(): number {
-    return [...this.#sessions.values()].filter((session) => session.demanding).length + this.#opening.size;
+    const demanding = [...this.#sessions.values()].filter((session) => session.demanding).length;
+    // Of those that are on their way back it is not known yet.
+    return demanding + this.#opening.size + this.#returning.size;
   }
 
   /** Those that are there, in no order. */
@@ -65,9 +87,14 @@ export class SessionRegistry {
     return counts;
   }
 
-  /** @throws AppError `session_not_found` */
+  /** @throws AppError `session_not_found`; `not_ready` while it is being brought back */
   get(id: string): Session {
     const session = this.#sessions.get(id);
+    if (!session && (this.#looking || this.#returning.has(id))) {
+      throw new AppError('not_ready', 'The service was started anew and brings its sessions back; try again shortly.', {
+        retryAfterSeconds: 1,
+      });
+    }
     if (!session) {
       throw new AppError(
         'session_not_found',
@@ -117,26 +144,64 @@ export class SessionRegistry {
   }
 
   /**
-   * Brings back the sessions that an earlier service has left in `hlsDirectory`, and removes what else it left there. A session
-   * that cannot come back stays in its folder and is told of in the log, until it would have expired.
+   * Brings back the sessions that an earlier service has left in `hlsDirectory`, those first that were used last, and removes what
+   * else it left there. While it does, `get` tells those that are on their way from those that there are none of.
+   * @param serving resolves when the engine opens avatars; what comes back is there to be seen before
    */
-  async restore(): Promise<void> {
+  async restore(serving: Promise<void> = Promise.resolve()): Promise<void> {
     const { hlsDirectory, idleMinutes, logger } = this.#options;
-    const removed: string[] = [];
-    for (const { id, idleMilliseconds, journaled } of await leftSessions(hlsDirectory)) {
-      try {
-        if (!journaled || idleMilliseconds > idleMinutes * 60_000) {
-          await removeSession(hlsDirectory, id);
-          removed.push(id);
-          continue;
-        }
-        const session = await this.#opener.reopen(id);
-        if (session) this.#sessions.set(id, session);
-      } catch (err) {
-        logger.error({ err, session: id }, 'session could neither be brought back nor removed');
-      }
+    this.#looking = true;
+    const left = await leftSessions(hlsDirectory).finally(() => {
+      this.#looking = false;
+    });
+    const usable = left.filter(
+      ({ journaled, idleMilliseconds }) => journaled && idleMilliseconds <= idleMinutes * 60_000,
+    );
+    for (const { id } of usable) this.#returning.add(id);
+    for (const { id } of usable.sort((one, other) => one.idleMilliseconds - other.idleMilliseconds)) {
+      if (this.#draining) return;
+      await this.#bringBack(id, serving);
     }
-    if (removed.length > 0) logger.info({ sessions: removed }, 'removed what an earlier service has left');
+    if (usable.length > 0) {
+      logger.info(
+        { sessions: usable.length, byState: this.countByState() },
+        'brought back the sessions of an earlier service',
+      );
+    }
+    this.#warnIfFull();
+    await this.#removeLeft(left.filter((each) => !usable.includes(each)).map(({ id }) => id));
+  }
+
+  async #bringBack(id: string, serving: Promise<void>): Promise<void> {
+    try {
+      const session = await this.#opener.reopen(id, serving);
+      if (this.#draining) await session.close({ removeFiles: false });
+      else this.#sessions.set(id, session);
+    } catch (err) {
+      this.#options.logger.error({ err, session: id }, 'session could not be brought back; its folder stays as it is');
+    } finally {
+      this.#returning.delete(id);
+    }
+  }
+
+  async #removeLeft(ids: readonly string[]): Promise<void> {
+    const { hlsDirectory, logger } = this.#options;
+    for (const id of ids) {
+      await removeSession(hlsDirectory, id).catch((err) =>
+        logger.error({ err, session: id }, 'what an earlier service has left could not be removed'),
+      );
+    }
+    if (ids.length > 0) logger.info({ sessions: ids }, 'removed what an earlier service has left');
+  }
+
+  #warnIfFull(): void {
+    const { busy } = this;
+    if (this.#maxSessions === undefined || this.#returning.size > 0 || busy <= this.#maxSessions) return;
+    const facts = { sessions: busy, maxSessions: this.#maxSessions };
+    this.#options.logger.warn(
+      facts,
+      'more sessions came back than can be kept in real time; new ones are refused meanwhile',
+    );
   }
 
   /** Ends a session and removes its files. @throws AppError `session_not_found` */
@@ -178,19 +243,20 @@ export class SessionRegistry {
 
   #admit(id: string): void {
     if (this.#draining) throw shuttingDown();
-    if (this.#sessions.has(id) || this.#changing.has(id)) {
+    const maxSessions = this.#maxSessions;
+    if (maxSessions === undefined) throw starting();
+    if (this.#sessions.has(id) || this.#changing.has(id) || this.#looking || this.#returning.has(id)) {
       throw new AppError(
         'session_exists',
         'session_id: this id is in use. Delete that session first or choose another id.',
       );
     }
-    const { maxSessions } = this.#options;
     // Those that nobody feeds hold some memory all the same.
     const held = [...this.#sessions.values()].filter((session) => !session.over).length;
     if (this.busy >= maxSessions || held >= RESTING_PER_PLACE * maxSessions) {
       throw new AppError(
         'too_many_sessions',
-        `This service keeps ${maxSessions} sessions in real time, and they are in use; delete one or try again later.`,
+        `This service takes ${maxSessions} sessions at a time, and all places are in use; delete one or try again later.`,
         { retryAfterSeconds: 10 },
       );
     }
@@ -206,6 +272,11 @@ export class SessionRegistry {
       );
     }
   }
+}
+
+/** The answer to new sessions while the service starts. */
+export function starting(): AppError {
+  return new AppError('not_ready', 'The model is being loaded; try again shortly.', { retryAfterSeconds: 2 });
 }
 
 /** The answer to everything new while the service drains. */

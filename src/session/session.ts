@@ -29,7 +29,14 @@ export interface SessionParts {
   readonly avatar: Avatar | undefined;
   readonly stream: HlsStream;
   readonly talk: Talk;
-  readonly journal: SessionJournal;
+  /** Absent where the talk is over already. */
+  readonly journal: SessionJournal | undefined;
+  /** The talk is over already: with what failure, if any. */
+  readonly ended?: { readonly failure: AppError | undefined } | undefined;
+  /** Id of the last event of lives before this one. */
+  readonly lastEventId?: number | undefined;
+  /** What is to be done when the talk is complete and noted as such; before the journal is closed. */
+  readonly onComplete?: () => Promise<void>;
   /** A clock makes the frames, and not the speech that is fed. */
   readonly live: boolean;
   readonly fps: number;
@@ -62,7 +69,10 @@ export class Session {
   readonly events: SessionEvents;
   readonly #avatar: Avatar | undefined;
   readonly #talk: Talk;
-  readonly #journal: SessionJournal;
+  readonly #journal: SessionJournal | undefined;
+  readonly #onComplete: (() => Promise<void>) | undefined;
+  /** What is done behind the last frame. */
+  #settling: Promise<void> | undefined;
   readonly #logger: Logger;
   readonly #instruments: Instruments | undefined;
   readonly #order = new FeedOrder(GAP_SECONDS);
@@ -83,12 +93,14 @@ export class Session {
     this.audioSampleRate = parts.audioSampleRate;
     this.createdAt = parts.createdAt;
     this.stream = parts.stream;
-    this.events = new SessionEvents(parts.fps);
+    this.events = new SessionEvents(parts.fps, parts.lastEventId);
     this.#avatar = parts.avatar;
     this.#talk = parts.talk;
     this.#journal = parts.journal;
     this.#logger = parts.logger;
     this.#instruments = parts.instruments;
+    this.#onComplete = parts.onComplete;
+    if (parts.ended) this.#endedBefore(parts.ended.failure);
     if (this.#avatar) this.#avatar.onLost = (reason) => this.fail(reason);
     if (this.over) return;
     this.#talk.start({
@@ -105,7 +117,7 @@ export class Session {
       onShown: (frame, sound, seconds) => {
         this.#note({ kind: 'shown', frame, sound, seconds });
         this.#journal
-          .compact(this.stream.framesStored)
+          ?.compact(this.stream.framesStored)
           .catch((err) => this.#logger.warn({ err }, 'journal not compacted'));
       },
       onComplete: () => this.#completed(),
@@ -231,11 +243,13 @@ export class Session {
 
   /**
    * Takes in again what was accepted before the service was started anew. What is fed meanwhile waits its turn.
+   * @param ready what is to be waited for first
    * @throws AppError as `feed` does
    */
-  async replay({ retaken, lastIndex, sounds }: Recovery): Promise<void> {
+  async replay({ retaken, lastIndex, sounds }: Recovery, ready?: Promise<void>): Promise<void> {
     if (lastIndex !== undefined) this.#order.resumeAfter(lastIndex);
     await this.#order.run(undefined, async () => {
+      await ready;
       for (const entry of retaken) {
         this.#sounds = entry.sound ?? sounds;
         await this.#take(entry.accepted, await this.#decodeAgain(entry));
@@ -265,7 +279,8 @@ export class Session {
     this.#order.close();
     // A talk that is complete has told it, and one whose files stay comes back.
     if (!this.#complete && removeFiles) this.events.tell('closed', this.framesGenerated);
-    await this.#journal.close();
+    await this.#settling;
+    await this.#journal?.close();
     await this.stream.close({ removeFiles });
     // First, because it takes back what waits for its turn: that of a talk which is far ahead may be long in coming.
     await this.#freeMakers();
@@ -278,8 +293,8 @@ export class Session {
     this.#error = AppError.from(reason);
     this.#logger.error({ err: this.#error, cause: this.#error.cause }, 'session failed');
     this.#order.close();
-    if (this.#avatar) this.#note({ kind: 'failed', detail: this.#error.message });
     this.events.tell('error', this.framesGenerated, { detail: this.#error.message });
+    this.#note({ kind: 'failed', detail: this.#error.message, lastEventId: this.events.lastId });
     // What has been rendered stays to be seen, and players learn that no more will come.
     this.stream.finish().catch(() => undefined);
     this.#freeMakers().catch((err) => this.#logger.warn({ err }, 'avatar not closed cleanly'));
@@ -299,7 +314,7 @@ export class Session {
     this.#refuseIfOver();
     if (pcm) this.#talk.admit(pcm.samples.length / pcm.sampleRate);
     const interruptions = this.#interruptions;
-    await this.#journal.accept(accepted, bytes);
+    await this.#journal?.accept(accepted, bytes);
     this.#refuseIfOver();
     // An interruption that came meanwhile is noted behind it.
     await this.#take(accepted, interruptions === this.#interruptions ? pcm : undefined);
@@ -328,7 +343,7 @@ export class Session {
 
   async #decodeAgain({ accepted, bytes, heardSeconds }: Retaken): Promise<PcmAudio | undefined> {
     if (bytes.length === 0) return undefined;
-    const { samples, sampleRate } = await this.#decodeNoted(accepted, bytes);
+    const { samples, sampleRate } = await this.#decodeNoted(accepted, await bytes.read());
     return { samples: samples.subarray(Math.round(heardSeconds * sampleRate)), sampleRate };
   }
 
@@ -345,7 +360,7 @@ export class Session {
   /** Notes something that happens all the same. Resolves when it is on the disk, or is not to be had there. */
   async #note(accepted: Accepted): Promise<void> {
     if (this.#closed) return;
-    await this.#journal.accept(accepted).catch((err) => this.#logger.warn({ err }, 'journal not written'));
+    await this.#journal?.accept(accepted).catch((err) => this.#logger.warn({ err }, 'journal not written'));
   }
 
   #completed(): void {
@@ -353,10 +368,18 @@ export class Session {
     this.#complete = true;
     this.touch();
     this.#logger.info({ frames: this.framesGenerated }, 'talk complete');
-    // One that came back so has noted it in its first life.
-    if (this.#avatar) this.#note({ kind: 'complete' });
     this.events.tell('closed', this.framesGenerated);
+    this.#settling = this.#note({ kind: 'complete', lastEventId: this.events.lastId }).then(this.#onComplete);
     this.#freeMakers().catch((err) => this.#logger.warn({ err }, 'avatar not closed cleanly'));
+  }
+
+  /** It was over in an earlier life: that was logged and counted then, and a listener may still have to be told. */
+  #endedBefore(failure: AppError | undefined): void {
+    this.#complete = !failure;
+    this.#error = failure;
+    this.#order.close();
+    if (failure) this.events.tell('error', this.framesGenerated, { detail: failure.message });
+    else this.events.tell('closed', this.framesGenerated);
   }
 
   /** Lets go of what makes frames: a talk that is over is only its stream. */

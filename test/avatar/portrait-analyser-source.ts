@@ -5,7 +5,11 @@ import { cropToFace } from '../../src/avatar/crop.js';
 import { FaceAnalyser } from '../../src/avatar/face.js';
 import type { RgbImage } from '../../src/avatar/image.js';
 import { decodePortrait } from '../../src/avatar/portrait.js';
-import type { PortraitSource } from '../../src/avatar/portrait-analyser/analyser.js';
+import {
+  analysePortrait as analyseInParts,
+  type IdentityTensors,
+  type PortraitSource,
+} from '../../src/avatar/portrait-analyser/analyser.js';
 
 const PACK = resolve(__dirname, '../../models/portrait');
 export const RENDERER = resolve(PACK, 'renderer.onnx');
@@ -22,6 +26,15 @@ export async function sourceOf(path: string): Promise<PortraitSource> {
     return cropToFace(image, face, { size: 512, crop: true, scale: 1.2 });
   } finally {
     await analyser.close();
+  }
+}
+
+/** All parts of a portrait's analysis, one after the other. */
+export function analysePortrait(source: PortraitSource): IdentityTensors {
+  const parts = analyseInParts(source);
+  for (;;) {
+    const part = parts.next();
+    if (part.done) return part.value;
   }
 }
 

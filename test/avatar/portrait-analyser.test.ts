@@ -1,8 +1,4 @@
-import {
-  analysePortrait,
-  type IdentityTensors,
-  type PortraitSource,
-} from '../../src/avatar/portrait-analyser/analyser.js';
+import type { IdentityTensors, PortraitSource } from '../../src/avatar/portrait-analyser/analyser.js';
 import { CONTROLS, JAW_DROP } from '../../src/avatar/portrait-analyser/controls.js';
 import { fitFaceFrame } from '../../src/avatar/portrait-analyser/face-frame.js';
 import {
@@ -18,7 +14,7 @@ import { wearsSpectacles } from '../../src/avatar/portrait-analyser/spectacles.j
 import { ThinPlateSpline } from '../../src/avatar/portrait-analyser/thin-plate-spline.js';
 import { GRID_NODES } from '../../src/avatar/portrait-analyser/warp-grid.js';
 import { dataPath, describeWithData } from '../support/data.js';
-import { landmark, meanFace, paint, SAMPLE, sourceOf, unitOf } from './portrait-analyser-source.js';
+import { analysePortrait, landmark, meanFace, paint, SAMPLE, sourceOf, unitOf } from './portrait-analyser-source.js';
 
 const NODES = GRID_NODES * GRID_NODES;
 const grey = paint(() => [150, 150, 150]);

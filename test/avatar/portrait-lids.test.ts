@@ -1,5 +1,5 @@
-import { analysePortrait, type PortraitSource } from '../../src/avatar/portrait-analyser/analyser.js';
-import { landmark, meanFace, paint, unitOf } from './portrait-analyser-source.js';
+import type { PortraitSource } from '../../src/avatar/portrait-analyser/analyser.js';
+import { analysePortrait, landmark, meanFace, paint, unitOf } from './portrait-analyser-source.js';
 import { render } from './renderer-frames.js';
 
 describe('shut lids on painted pictures', () => {

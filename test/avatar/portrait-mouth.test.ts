@@ -1,6 +1,5 @@
-import { analysePortrait } from '../../src/avatar/portrait-analyser/analyser.js';
 import { dataPath, describeWithData } from '../support/data.js';
-import { landmark, meanFace, paint, sourceOf, unitOf } from './portrait-analyser-source.js';
+import { analysePortrait, landmark, meanFace, paint, sourceOf, unitOf } from './portrait-analyser-source.js';
 import { AA, changed, render, toRgb } from './renderer-frames.js';
 
 describe('the mouth on painted pictures', () => {

@@ -1,9 +1,5 @@
-import {
-  analysePortrait,
-  type IdentityTensors,
-  type PortraitSource,
-} from '../../src/avatar/portrait-analyser/analyser.js';
-import { landmark, meanFace, paint, SAMPLE, sourceOf, unitOf } from './portrait-analyser-source.js';
+import type { IdentityTensors, PortraitSource } from '../../src/avatar/portrait-analyser/analyser.js';
+import { analysePortrait, landmark, meanFace, paint, SAMPLE, sourceOf, unitOf } from './portrait-analyser-source.js';
 import { AA, changed, model, psnr, render, TOKENS, toRgb } from './renderer-frames.js';
 
 describe('renderer graph', () => {

@@ -71,7 +71,11 @@ describe('disks', () => {
       await start({ hlsDirectory: disk.folder });
       const [one, other] = [await api.open(portrait), await api.open(portrait)];
       for (const id of [one, other]) expect((await api.feed(id, { bytes: speech })).status).toBe(200);
+      const live = await api.open(portrait, { live: true, record: true });
+      const liveFrames = async () => (await api.status(live)).body.total_frames_generated;
+      while ((await liveFrames()) < 30) await sleep(20);
       disk.fill();
+      const framesThen = await liveFrames();
       for (const id of [one, other]) {
         const refused = await api.feed(id, { bytes: speech }, { chunk_index: 0 });
         expect(refused).toMatchObject({
@@ -81,8 +85,14 @@ describe('disks', () => {
         expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
       }
       expect(await api.init(portrait)).toMatchObject({ status: 507, body: { code: 'storage_full' } });
-      for (const id of [one, other]) expect((await api.status(id)).body).toMatchObject({ error: null });
+      // A live talk goes on from memory: at least one segment of it finds no room.
+      while ((await liveFrames()) < framesThen + 50) await sleep(20);
+      expect(await api.feed(live, { bytes: speech })).toMatchObject({ status: 507, body: { code: 'storage_full' } });
+      for (const id of [one, other, live]) expect((await api.status(id)).body).toMatchObject({ error: null });
       disk.empty();
+      expect((await api.feed(live, { bytes: speech }, { is_final_chunk: true })).status).toBe(200);
+      const { total_frames_generated: shown } = await api.complete(live);
+      expect((await durations(await api.download(live))).video).toBeCloseTo(shown / 25, 3);
       for (const id of [one, other]) {
         expect((await api.feed(id, { bytes: speech }, { chunk_index: 0, is_final_chunk: true })).status).toBe(200);
         expect((await api.complete(id)).total_frames_generated).toBe(100);

@@ -66,7 +66,7 @@ describe('pictures', () => {
     ],
     ['half a JPEG', async () => (await readFile(samplePortrait)).subarray(0, 4000), 400, 'invalid_image'],
     ['more than 20 MB', async () => Buffer.alloc(20 * 1024 * 1024 + 1), 413, 'image_too_large'],
-    ['an empty file', async () => Buffer.alloc(0), 400, 'missing_file'],
+    ['an empty file', async () => Buffer.alloc(0), 400, 'invalid_image'],
   ])('%s', async (_what, image, status, code) => {
     const answer = await api.init(await image());
     expect(answer).toMatchObject(problem(status, code, /^image: /));
@@ -175,7 +175,10 @@ describe('parameters', () => {
     expect(broken.status).toBe(400);
     expect(await broken.json()).toMatchObject({ code: 'invalid_parameter' });
     const none = await fetch(url, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } });
-    expect(await none.json()).toMatchObject({ code: 'missing_file' });
+    expect(await none.json()).toMatchObject({
+      code: 'invalid_parameter',
+      detail: expect.stringMatching(/^Content-Type: /),
+    });
   });
 });
 
@@ -184,6 +187,7 @@ it.each([
   ['POST', '/health/live', 'GET, HEAD'],
   ['GET', '/api/audio-driven/chunked/init', 'POST'],
   ['POST', '/api/audio-driven/chunked/session/abcdefgh', 'DELETE'],
+  ['POST', '/api/audio-driven/chunked/stream/abcdefgh', 'GET, HEAD'],
   ['DELETE', '/hls/abcdefgh/playlist.m3u8', 'GET, HEAD'],
   ['POST', '/api/hls/abcdefgh/download', 'GET, HEAD'],
 ])('%s %s says which methods there are', async (method, path, allowed) => {

@@ -58,6 +58,13 @@ describe('does not start', () => {
   });
 });
 
+it('does not start on the sessions of a service that runs', async () => {
+  const port = await freePort();
+  start({ PORT: String(port), DEVICE: 'cpu', MAX_SESSIONS: '1' });
+  await healthy(`http://127.0.0.1:${port}`);
+  expect(await refusal({ DEVICE: 'cpu' })).toContain(`HLS_DIR=${hls} is used by another service that runs.`);
+});
+
 it('is not healthy before its model is warm, plays out what it accepted on SIGTERM, and sweeps what has no session', async () => {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;

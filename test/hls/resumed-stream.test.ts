@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse, type types } from 'hls-parser';
+import { AppError } from '../../src/errors.js';
 import { HlsStream, type HlsStreamOptions } from '../../src/hls/hls-stream.js';
 import { MediaWindow } from '../../src/hls/media-window.js';
 import { decodeLuma, decodeSound } from './support/ffmpeg-tools.js';
@@ -203,6 +204,95 @@ it('what a power failure has left of the newest segments is made again', async (
   await resumed.finish();
   const durations = segmentsOf(await resumed.playlist()).map(({ duration }) => duration);
   expect(durations).toEqual([1, 1, 1, 1, 1, 0.2]);
+  await resumed.close({ removeFiles: true });
+});
+
+describe('where the notes of a stream are lost', () => {
+  const listed = (text: string) => segmentsOf(text).map(({ uri, duration }) => [uri.split('?')[0], duration]);
+  let known: (string | number | undefined)[][];
+  let startedAt: number;
+
+  beforeAll(async () => {
+    const stream = await HlsStream.open(options('lost 1', 'a'));
+    await write(stream, 0, 60);
+    await segmentsThere(stream, 2);
+    crash('lost 1', 'lost 2');
+    await stream.close({ removeFiles: true });
+    const again = await HlsStream.resume(options('lost 2', 'b'));
+    await write(again, 50, 65);
+    await again.finish();
+    const text = await again.playlist();
+    known = listed(text);
+    startedAt = segmentsOf(text)[0]!.programDateTime!.getTime();
+    crash('lost 2', 'lost 3');
+    crash('lost 2', 'lost 4');
+    crash('lost 2', 'lost 5');
+    await again.close({ removeFiles: true });
+  });
+
+  it.each([
+    ['lost 3', (notes: string) => rmSync(notes)],
+    ['lost 4', (notes: string) => truncateSync(notes, 30)],
+  ])('its segments tell what it has: %s', async (name, lose) => {
+    lose(join(root, name, 'stream.json'));
+    const resumed = await HlsStream.resume(options(name, 'c'));
+    expect(resumed.finished).toBe(false);
+    expect(resumed.firstFrame).toBe(65);
+    expect(listed(await resumed.playlist())).toEqual(known);
+    expect(Math.abs(segmentsOf(await resumed.playlist())[0]!.programDateTime!.getTime() - startedAt)).toBeLessThan(
+      60_000,
+    );
+    expect(await resumed.multivariantPlaylist()).toMatch(/CODECS="avc1\.[0-9a-f]{6},mp4a\.40\.2"/);
+    // Addresses of before are still good.
+    expect(await resumed.media('segment-00001.m4s', 'a')).toBeDefined();
+    await write(resumed, 65, 90);
+    await resumed.finish();
+    expect(decodeLuma(readFileSync(await resumed.download()), WIDTH * HEIGHT).map(frameNumber)).toEqual(
+      Array.from({ length: 90 }, (_, n) => n),
+    );
+    // The init segments of lives that are over keep their names.
+    expect(await resumed.playlist()).toContain('URI="init-3.mp4?e=c"');
+    await resumed.close({ removeFiles: true });
+  });
+
+  it('and what they cannot tell ends the stream with a reason, but does not hide it', async () => {
+    for (const name of ['stream.json', 'init.mp4', 'init-2.mp4']) rmSync(join(root, 'lost 5', name));
+    await expect(HlsStream.resume(options('lost 5', 'c'))).rejects.toMatchObject({ code: 'internal' });
+    const reason = new AppError('internal', 'The stream cannot be read.');
+    const shown = await HlsStream.resumeEnded(options('lost 5', 'c'), reason);
+    expect(shown.finished).toBe(true);
+    await expect(shown.playlist()).rejects.toThrow('The stream cannot be read.');
+    await shown.close({ removeFiles: false });
+  });
+});
+
+it('what is over only shows what there is, and starts no encoder', async () => {
+  const stream = await HlsStream.open(options('over 1', 'a'));
+  await write(stream, 0, 60);
+  await segmentsThere(stream, 2);
+  crash('over 1', 'over 2');
+  await stream.close({ removeFiles: true });
+  const shown = await HlsStream.resumeEnded(options('over 2', 'b'), new AppError('internal', 'Broken.'));
+  expect(shown.pid).toBeUndefined();
+  const text = await shown.playlist();
+  expect(text).toContain('#EXT-X-ENDLIST');
+  expect(segmentsOf(text)).toHaveLength(2);
+  await shown.close({ removeFiles: true });
+});
+
+it('names of init segments are never given twice, also of a life without a segment', async () => {
+  const live = { windowSegments: 7, record: false };
+  const stream = await HlsStream.open(options('inits 1', 'a', live));
+  await write(stream, 0, 20);
+  while (!readdirSync(join(root, 'inits 1')).includes('init.mp4'))
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  crash('inits 1', 'inits 2');
+  await stream.close({ removeFiles: true });
+  const resumed = await HlsStream.resume(options('inits 2', 'b', live));
+  expect(resumed.firstFrame).toBe(0);
+  await write(resumed, 0, 60);
+  await segmentsThere(resumed, 1);
+  expect(await resumed.playlist()).toContain('URI="init-2.mp4?e=b"');
   await resumed.close({ removeFiles: true });
 });
 

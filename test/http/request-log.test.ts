@@ -90,6 +90,12 @@ it('takes the caller’s own id over, into the answer and every line', async () 
   expect(raw).not.toContain('signature');
 });
 
+it('says at debug only that a probe was told "not yet": it asks again and again', async () => {
+  const response = await fetch(new URL('/health', url), { headers: { 'X-Request-Id': 'probe-1' } });
+  expect([response.status, (await response.json()).code]).toEqual([503, 'not_ready']);
+  expect(await lineOf('probe-1', 'request refused')).toMatchObject({ level: 20, path: '/health' });
+});
+
 it.each(['', 'a'.repeat(65), 'two words', 'new"line', 'ü', '../x'])(
   'makes one where the caller’s is %j',
   async (given) => {

@@ -37,6 +37,13 @@ it('takes the portrait pack: hashes, names, types and shapes fit', async () => {
 
 it('says that there is no pack', async () => {
   await expect(ModelPack.read('/nowhere')).rejects.toThrow('There is no model pack at /nowhere');
+  // A folder whose manual is there and whose graphs are still to be made.
+  const unmade = await mkdtemp(join(tmpdir(), 'facecast-pack-'));
+  folders.push(unmade);
+  await writeFile(join(unmade, 'README.md'), '');
+  await expect(ModelPack.read(unmade)).rejects.toThrow(
+    `There is no model pack at ${unmade}: pack.json cannot be read. ${unmade}/README.md says how it is made.`,
+  );
 });
 
 it('names the graph whose file is not the one described', async () => {

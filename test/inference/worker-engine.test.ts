@@ -3,14 +3,25 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkerPlace } from '../../src/inference/engine-worker.js';
-import { WorkerEngine } from '../../src/inference/worker-engine.js';
+import { WorkerEngine, type WorkerEngineOptions } from '../../src/inference/worker-engine.js';
 import { createLogger } from '../../src/log.js';
 
 const image = () => ({ width: 1, height: 1, data: new Uint8Array(3) });
 const options = { crop: false, seed: 1, nfe: 5, cfgScale: 1 };
+const window = () => ({
+  startFrame: 0,
+  frames: 1,
+  overlapFrames: 0,
+  contextFrames: 0,
+  waveform: new Float32Array(640),
+});
 const motion = (frames: number) => ({ startFrame: 0, frames, tokens: new Float32Array(frames) });
 
-function start(places: WorkerPlace[], script = 'mortal-worker.mjs'): Promise<WorkerEngine> {
+function start(
+  places: WorkerPlace[],
+  script = 'mortal-worker.mjs',
+  more: Partial<WorkerEngineOptions> = {},
+): Promise<WorkerEngine> {
   return WorkerEngine.start({
     packDirectory: '',
     device: 'cpu',
@@ -19,6 +30,7 @@ function start(places: WorkerPlace[], script = 'mortal-worker.mjs'): Promise<Wor
     places,
     script: resolve(__dirname, '../support', script),
     logger: createLogger('silent'),
+    ...more,
   });
 }
 
@@ -73,6 +85,23 @@ describe.each(['thread', 'process'] as const)('over a worker %s', (kind) => {
     expect(await told).toMatchObject({ message: expect.stringContaining('The GPU that drew this session failed.') });
     await expect(second.render(motion(1), 0)).rejects.toThrow('The GPU that drew this session failed.');
     await readyAgain(engine);
+    await engine.close();
+  });
+
+  it('replaces a worker that lives and answers nothing, and only that', async () => {
+    const log: string[] = [];
+    const logger = createLogger('error', { write: (line) => void log.push(JSON.parse(line).msg) });
+    const engine = await start([{ kind }, { kind }], undefined, { hangSeconds: 1, logger });
+    const [hanging, other] = [await engine.open(image(), options), await engine.open(image(), options)];
+    // Nobody waits for an answer: that is no hanging.
+    await sleep(1500);
+    expect(log).toEqual([]);
+    const [drawing, waiting] = [hanging.render(motion(4), 0), hanging.generateMotion(window(), 0)];
+    await expect(drawing).rejects.toThrow('The inference worker of this session died.');
+    await expect(waiting).rejects.toMatchObject({ code: 'internal', cause: { message: 'no answer for 1 s' } });
+    expect(log.slice(0, 2)).toEqual(['inference worker hangs', 'inference worker died, starting another']);
+    await other.close();
+    await (await engine.open(image(), options)).close();
     await engine.close();
   });
 

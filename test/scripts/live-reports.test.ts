@@ -183,8 +183,8 @@ it('says where Chromium comes from when it is missing', () => {
 describe.each([
   ['soak.mjs', ['--minutes', '0.1'], '--minutes 0.1: from 0.5 to 10080.'],
   ['soak.mjs', ['--hours', '1'], "Unknown option '--hours'"],
-  ['bench-latency.mjs', ['--seconds', '5'], '--seconds 5: whole numbers from 12 to 3600.'],
-  ['bench-latency.mjs', ['--sessions', '1.5'], '--sessions 1.5: whole numbers from 1 to 16.'],
+  ['bench-latency.mjs', ['--seconds', '5'], '--seconds 5: a whole number from 12 to 3600.'],
+  ['bench-latency.mjs', ['--sessions', '1.5'], '--sessions 1.5: a whole number from 1 to 16.'],
 ])('%s %j', (script, args, words) => {
   const path = resolve(__dirname, '../../scripts', script);
   const start = (options: string[]) => spawnSync(process.execPath, [path, ...options], { encoding: 'utf8' });

@@ -32,6 +32,11 @@ describe('options of the load tester', () => {
     expect(() => readOptions(args)).toThrow(words);
   });
 
+  it('the key is the environment’s', () => {
+    expect(readOptions([], { FACECAST_API_KEY: 'my-key' }).apiKey).toBe('my-key');
+    expect(readOptions([], { FACECAST_API_KEY: '' }).apiKey).toBeUndefined();
+  });
+
   it('are told at the command line', () => {
     const script = resolve(__dirname, '../../scripts/load.mjs');
     const help = spawnSync(process.execPath, [script, '--help'], { encoding: 'utf8' });
@@ -202,6 +207,45 @@ describe('over HTTP', () => {
     ]);
     expect(player.holdBack).toBe(0.6);
     expect(player.missed).toBe(0);
+  });
+
+  it('keeps a proxy’s path and a signature, and shows its key where the API asks for one', async () => {
+    const asked: string[] = [];
+    const playlist = [
+      ...['#EXTM3U', '#EXT-X-TARGETDURATION:1', '#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=0.6'],
+      ...['#EXT-X-MEDIA-SEQUENCE:1', '#EXT-X-MAP:URI="init.mp4?sig=1"'],
+      ...['#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000Z', '#EXTINF:1.0,', 'segment-1.m4s?sig=1'],
+    ];
+    const { url } = await serve((request, response) => {
+      asked.push(`${request.url} ${request.headers.authorization ?? '-'}`);
+      if (request.url!.includes('_HLS_msn')) response.end([...playlist, '#EXT-X-ENDLIST'].join('\n'));
+      else if (request.url!.includes('playlist')) response.end(playlist.join('\n'));
+      else response.end('{"type":"closed"}');
+    });
+    const client = new HttpClient(`${url}/behind/a-proxy`, 'my-key');
+    await new Player(client, '/hls/a/playlist.m3u8?sig=1').follow(new AbortController().signal);
+    await client.post('feed', { session_id: 'a' });
+    await client.send('/metrics');
+    await client.follow('a', () => {});
+    expect(asked.sort()).toEqual(
+      [
+        '/hls/a/init.mp4?sig=1 -',
+        '/hls/a/playlist.m3u8?sig=1 -',
+        '/hls/a/playlist.m3u8?sig=1&_HLS_msn=2&_HLS_part=0 -',
+        '/hls/a/segment-1.m4s?sig=1 -',
+        '/api/audio-driven/chunked/events/a Bearer my-key',
+        '/api/audio-driven/chunked/feed Bearer my-key',
+        '/metrics Bearer my-key',
+      ]
+        .map((line) => `/behind/a-proxy${line}`)
+        .sort(),
+    );
+  });
+
+  it('says that nobody listens', async () => {
+    const { url } = await serve(() => {});
+    server!.close();
+    await expect(new HttpClient(url).send('/health')).rejects.toThrow(`${url}: nobody listens there.`);
   });
 
   it('a player that a playlist is refused to says why', async () => {

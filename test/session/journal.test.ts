@@ -1,8 +1,21 @@
-import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import promises, {
+  appendFile,
+  type FileHandle,
+  mkdtemp,
+  open,
+  readFile,
+  readlink,
+  rm,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { JOURNAL_NAME } from '../../src/hls/segment-store.js';
 import { Journal } from '../../src/session/journal.js';
+import { JournalReader } from '../../src/session/journal-reader.js';
+
+const MEGABYTE = 1024 * 1024;
 
 let directory: string;
 let path: string;
@@ -22,14 +35,23 @@ async function written(count: number): Promise<void> {
 
 async function readBack(): Promise<[words: object, length: number][]> {
   const resumed = await Journal.resume(directory);
+  const read = [];
+  for (const { words, bytes } of resumed?.reader.entries ?? []) {
+    expect(await bytes.read()).toHaveLength(bytes.length);
+    read.push([words, bytes.length] as [object, number]);
+  }
   await resumed?.journal.close();
-  return (resumed?.entries ?? []).map(({ words, bytes }) => [words, bytes.length]);
+  await resumed?.reader.close();
+  return read;
 }
 
 it('gives back what was appended, and goes on behind it', async () => {
   await written(2);
   const resumed = (await Journal.resume(directory))!;
-  expect(resumed.entries[2]).toEqual({ words: { i: 1 }, bytes: Buffer.alloc(1000, 1) });
+  const { words, bytes } = resumed.reader.entries[2]!;
+  expect(words).toEqual({ i: 1 });
+  expect(await bytes.read()).toEqual(Buffer.alloc(1000, 1));
+  await resumed.reader.close();
   await resumed.journal.append({ later: 'ü' });
   await resumed.journal.close();
   expect(await readBack()).toEqual([
@@ -61,7 +83,8 @@ it('takes off what a crash cut short, wherever that was', async () => {
     await writeFile(path, whole.subarray(0, length));
     expect(await readBack()).toEqual(entries.slice(0, 3));
     // And the next entry follows what is whole.
-    const { journal } = (await Journal.resume(directory))!;
+    const { journal, reader } = (await Journal.resume(directory))!;
+    await reader.close();
     await journal.append({ again: true });
     await journal.close();
     expect(await readBack()).toEqual([...entries.slice(0, 3), [{ again: true }, 0]]);
@@ -83,6 +106,39 @@ it('does not take zeros for entries, which a power failure may leave behind', as
   await appendFile(path, Buffer.alloc(4096));
   expect(await readBack()).toHaveLength(3);
   expect((await readFile(path)).length).toBeLessThan(4096);
+});
+
+it('is on the disk with its name, and not only with its bytes, when it says so', async () => {
+  const done: string[] = [];
+  const handle = await open(directory);
+  const methods = Object.getPrototypeOf(handle);
+  await handle.close();
+  const spies: { mockRestore(): void }[] = (['sync', 'datasync'] as const).map((name) => {
+    const real = methods[name];
+    return jest.spyOn(methods, name).mockImplementation(async function (this: FileHandle) {
+      const file = await readlink(`/proc/self/fd/${this.fd}`);
+      await real.call(this);
+      done.push(`${name} ${relative(directory, file)}`);
+    });
+  });
+  const { rename } = promises;
+  spies.push(
+    jest.spyOn(promises, 'rename').mockImplementation(async (from, to) => {
+      await rename(from, to);
+      done.push('rename');
+    }),
+  );
+  try {
+    const journal = await Journal.create(directory, {});
+    expect(done.splice(0)).toEqual(['datasync journal.part', 'rename', 'sync ']);
+    await journal.append({ i: 0 });
+    expect(done.splice(0)).toEqual(['datasync journal']);
+    await journal.rewrite((entries) => entries);
+    expect(done.splice(0)).toEqual(['datasync journal.part', 'rename', 'sync ']);
+    await journal.close();
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
 });
 
 it('is not there before its opening is whole', async () => {
@@ -111,7 +167,8 @@ it('can be rewritten while others append, and is the old one or the new one', as
   const kept = (await readBack()).map(([words]) => words);
   expect(kept).toEqual([{ opening: true }, { i: 18 }, { i: 19 }, ...after.map((_, i) => ({ i: 100 + i }))]);
 
-  const again = (await Journal.resume(directory))!.journal;
+  const { journal: again, reader } = (await Journal.resume(directory))!;
+  await reader.close();
   const broken = again.rewrite(() => {
     throw new Error('out of ideas');
   });
@@ -119,4 +176,27 @@ it('can be rewritten while others append, and is the old one or the new one', as
   await again.append({ last: true });
   await again.close();
   expect(await readBack()).toHaveLength(kept.length + 1);
+});
+
+it('keeps a piece in memory, not a journal: whatever its length', async () => {
+  const journal = await Journal.create(directory, { opening: true });
+  await journal.append({ long: true }, Buffer.alloc(300 * MEGABYTE, 7));
+  await journal.append({ last: true }, Buffer.from('end'));
+  await journal.close();
+  const before = process.memoryUsage().arrayBuffers;
+  const { journal: again, reader } = (await Journal.resume(directory))!;
+  await again.rewrite((entries) => [entries[0]!, entries[1]!, entries[2]!, entries[2]!]);
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(30 * MEGABYTE);
+  // The entries of before can be read, though another file has the name now.
+  expect((await reader.entries[2]!.bytes.read()).toString()).toBe('end');
+  await again.close();
+  await reader.close();
+  const rewritten = (await JournalReader.open(path))!;
+  expect(rewritten.entries.map(({ words, bytes }) => [words, bytes.length])).toEqual([
+    [{ opening: true }, 0],
+    [{ long: true }, 300 * MEGABYTE],
+    [{ last: true }, 3],
+    [{ last: true }, 3],
+  ]);
+  await rewritten.close();
 });

@@ -1,7 +1,8 @@
+import { NOTHING_STORED } from '../../src/session/journal-reader.js';
 import { recover, unsaid } from '../../src/session/recovery.js';
 import type { Accepted, AcceptedEntry } from '../../src/session/session-journal.js';
 
-const entry = (accepted: Accepted, bytes = 0): AcceptedEntry => ({ accepted, bytes: Buffer.alloc(bytes) });
+const entry = (accepted: Accepted, length = 0): AcceptedEntry => ({ accepted, bytes: { ...NOTHING_STORED, length } });
 const chunk = (index: number | undefined, { final = false, bytes = 10 } = {}) =>
   entry({ kind: 'chunk', index, final, contentType: 'audio/wav', fileName: 'x.wav' }, bytes);
 const sound = () => entry({ kind: 'sound', sampleRate: 24000 }, 8);

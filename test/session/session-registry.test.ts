@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Avatar, AvatarEngine, Motion, MotionWindow } from '../../src/avatar/engine.js';
+import { now } from '../../src/clock.js';
 import { AppError } from '../../src/errors.js';
 import { createLogger } from '../../src/log.js';
 import type { Session } from '../../src/session/session.js';
@@ -57,12 +58,12 @@ class GreyEngine implements AvatarEngine {
         if (lost) listener?.(lost);
       },
       generateMotion: async ({ startFrame, frames, overlapFrames }: MotionWindow, dueAt: number) => {
-        this.asked.push({ startFrame, dueAt, at: Date.now() });
+        this.asked.push({ startFrame, dueAt, at: now() });
         const count = frames - overlapFrames;
         return { startFrame, frames: count, tokens: new Float32Array(count) };
       },
       render: async ({ startFrame, frames }: Motion, dueAt: number) => {
-        this.asked.push({ startFrame, dueAt, at: Date.now() });
+        this.asked.push({ startFrame, dueAt, at: now() });
         // As a talk that is far ahead waits for those that are not.
         if (this.waiting) await closed;
         await pause(this.renderMilliseconds);
@@ -140,7 +141,7 @@ it('asks for frames by the time they would be shown, and anew after a pause', as
   const session = await open();
   const speak = async () => {
     const from = engine.asked.length;
-    const spoken = Date.now();
+    const spoken = now();
     await session.feed(chunk(2));
     await until(() => engine.asked.length > from && session.state === 'waiting_for_audio', 'rendered');
     const [first, ...rest] = engine.asked.slice(from);

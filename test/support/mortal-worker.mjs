@@ -1,5 +1,6 @@
 // A worker, thread or process, that speaks the engine's protocol and dies of a `render`: at once, or, when it is asked for
-// two frames, after it has said that its device is broken; asked for three, it says so and lives on. With FAKE_GPU it takes 100 MiB for every session.
+// two frames, after it has said that its device is broken; asked for three, it says so and lives on;
+// asked for four, it hangs. With FAKE_GPU it takes 100 MiB for every session.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
@@ -18,6 +19,7 @@ function takeGpuMemory(mib) {
 }
 
 function serve({ id, call }) {
+  if (call.type === 'render' && call.motion.frames === 4) for (;;);
   if (call.type === 'render' && call.motion.frames > 1) {
     const reason = 'CUDA failure 700: an illegal memory access was encountered';
     return send({ type: 'broken', reason }, () => call.motion.frames === 2 && process.exit(1));

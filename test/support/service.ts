@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { ApiKeys } from '../../src/http/api-keys.js';
 import { createApp, type Doors } from '../../src/http/app.js';
 import { createHttpServer, type ServerLimits } from '../../src/http/server.js';
+import { SpeechDoor } from '../../src/http/speech-door.js';
 import { attachSpeechSocket } from '../../src/http/speech-socket.js';
 import type { TlsIdentity } from '../../src/http/tls-identity.js';
 import type { WorkerPlace } from '../../src/inference/engine-worker.js';
@@ -109,7 +109,7 @@ export async function startService(options: TestServiceOptions = {}): Promise<Te
   const speechSockets = attachSpeechSocket(server, () => registry, logger, {
     maxQueuedSeconds: options.maxQueuedSeconds ?? 300,
     instruments,
-    apiKeys: options.doors?.apiKeys && new ApiKeys(options.doors.apiKeys),
+    door: new SpeechDoor({ ...options.doors, corsOrigin: options.corsOrigin }),
   });
   await once(server, 'listening');
   return {

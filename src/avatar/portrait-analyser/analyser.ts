@@ -55,9 +55,11 @@ const UNSEEN_PIXELS = 0.1;
  * Pure geometry on the picture and its mesh; about three quarters of a second on one core, the same input gives the same bytes. Any
  * mesh is accepted: tilted, small or cut by the frame's border; degenerate geometry is bounded, never NaN.
  *
+ * It comes in parts, the longest of them a third of the whole, so that other sessions' frames need not wait for all of it.
+ *
  * @throws RangeError when the image is not 512x512 or the mesh has fewer than 468 points
  */
-export function analysePortrait(source: PortraitSource): IdentityTensors {
+export function* analysePortrait(source: PortraitSource): Generator<undefined, IdentityTensors> {
   const { image, landmarks } = source;
   if (image.width !== FRAME_SIZE || image.height !== FRAME_SIZE) throw new RangeError('source image must be 512x512');
   if (landmarks.length < LANDMARK_COUNT * 3) throw new RangeError('face mesh must have 468 points');
@@ -69,19 +71,29 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
   const glasses = wearsSpectacles(photo, face);
   const eyes = [fitEyeFrame(face, EYES[0], 1, glasses), fitEyeFrame(face, EYES[1], -1, glasses)] as const;
   const nodes = GRID_NODES * GRID_NODES;
+  yield;
   const layer = new HeadLayer(photo, face, grid);
+  yield;
   const fields = expressionFields(face, mouth, eyes, head, grid);
+  const turning = poseField(face, head, grid, FRAME_SIZE, (x, y) => layer.weight(x, y));
+  const shading = shadeFields(face, mouth, grid);
+  yield;
+  const headParts = headTables(photo, layer, grid);
+  yield;
   const blocks = [
     coveringCells(grid, mouthRegion(mouth, photo)),
     ...alike(eyes.map((eye) => coveringCells(grid, eyeRect(eye, photo, 0.04)))),
     coveringCells(grid, shadeRegion(mouth, photo)),
   ];
+  const mouthParts = mouthTables(photo, face, mouth, grid, blocks[0]!);
+  yield;
+  const eyeParts = eyeTables(photo, eyes, grid, blocks[1]!);
   return {
     motion_ref: floats(new Array<number>(MOTION_WIDTH).fill(0), [1, MOTION_WIDTH]),
     field_expression: { data: fields, dims: [fields.length / (4 * nodes), 4 * nodes] },
     ...faceNodes(fields, face, grid),
-    field_pose: { data: poseField(face, head, grid, FRAME_SIZE, (x, y) => layer.weight(x, y)), dims: [11, 2 * nodes] },
-    field_shade: { data: shadeFields(face, mouth, grid), dims: [SHADES.length, SHADE_NODES * SHADE_NODES] },
+    field_pose: { data: turning, dims: [11, 2 * nodes] },
+    field_shade: { data: shading, dims: [SHADES.length, SHADE_NODES * SHADE_NODES] },
     select_lower: { data: lowerSelection(mouth, grid), dims: [1, 1, GRID_NODES, GRID_NODES] },
     window_start: integers([grid.y0, grid.x0]),
     cell_pixels: integers([grid.cell]),
@@ -90,11 +102,11 @@ export function analysePortrait(source: PortraitSource): IdentityTensors {
     gaze_axes: gazeAxes(face),
     lip_edge: floats([(LIP_RANGE * face.unit) / 127 / EDGE_PIXELS], [1]),
     eye_edge: floats([(EYE_RANGE * face.unit) / 127 / EDGE_PIXELS], [1]),
-    ...headTables(photo, layer, grid),
+    ...headParts,
     ...composedBlocks(blocks),
     block_motion: blockMotion(face, head, grid, [mouth.origin, ...eyes.map((eye) => eye.origin), mouth.origin]),
-    ...mouthTables(photo, face, mouth, grid, blocks[0]!),
-    ...eyeTables(photo, eyes, grid, blocks[1]!),
+    ...mouthParts,
+    ...eyeParts,
     ...shadeWeights(grid, blocks[3]!),
   };
 }
