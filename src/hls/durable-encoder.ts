@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError } from '../errors.js';
+import { HangWatch } from '../hang-watch.js';
 import type { Logger } from '../log.js';
 import { Encoder, type EncoderOptions } from './encoder.js';
 import type { FlvPacket } from './flv.js';
-import { SOUND_PACKET_SAMPLES } from './packager.js';
+import { packetOf, SOUND_PACKET_SAMPLES, sampleOf } from './time-grid.js';
 import { Unsettled } from './unsettled.js';
 
 /** So many deaths within the time, or without a frame settled between them, and the encoder gives up. */
@@ -15,7 +16,6 @@ const RETRY_MILLISECONDS = 200;
 
 /** FFmpeg that gives nothing out for so long, while it has what it needs, hangs. */
 const STALL_SECONDS = 10;
-const CHECKS_PER_STALL = 10;
 
 /**
  * An AAC packet is decoded with the help of the one before, so the first of a new process must be what the old one's next
@@ -53,10 +53,6 @@ interface Run {
   repeatedPackets: number;
   /** Pictures it gave out. */
   pictures: number;
-  /** It gave something out since the last check. */
-  moved: boolean;
-  /** Checks in a row that found it silent. */
-  silentChecks: number;
 }
 
 /**
@@ -78,7 +74,7 @@ export class DurableEncoder {
   /** Processes that are being taken away. */
   readonly #leaving = new Set<Promise<void>>();
   #deaths: { at: number; frame: number }[] = [];
-  #watch: NodeJS.Timeout | undefined;
+  #watch: HangWatch | undefined;
   #ending: Promise<void> | undefined;
   #failure: AppError | undefined;
 
@@ -88,7 +84,7 @@ export class DurableEncoder {
     this.#frameBytes = (width * height * 3) / 2;
     this.#frames = new Unsettled(firstFrame * this.#frameBytes);
     this.#sound = new Unsettled(this.#firstSample(firstFrame));
-    this.#soundToSkip = this.#sound.start - this.#frameStart(firstFrame);
+    this.#soundToSkip = this.#sound.start - sampleOf(firstFrame, options);
   }
 
   /**
@@ -98,8 +94,11 @@ export class DurableEncoder {
   static async open(options: DurableEncoderOptions): Promise<DurableEncoder> {
     const encoder = new DurableEncoder(options);
     encoder.#run = await encoder.#launch();
-    const milliseconds = ((options.stallSeconds ?? STALL_SECONDS) * 1000) / CHECKS_PER_STALL;
-    encoder.#watch = setInterval(() => encoder.#check(), milliseconds).unref();
+    encoder.#watch = new HangWatch({
+      seconds: options.stallSeconds ?? STALL_SECONDS,
+      owes: () => encoder.#run !== undefined && encoder.#owes(encoder.#run),
+      onHang: () => encoder.#hangs(),
+    });
     return encoder;
   }
 
@@ -165,14 +164,14 @@ export class DurableEncoder {
         throw error;
       }
       this.#forget();
-    }).finally(() => clearInterval(this.#watch));
+    }).finally(() => this.#watch?.stop());
     return this.#ending;
   }
 
   /** Kills FFmpeg if it still runs, whichever it is. Idempotent; resolves when no process and no socket is left. */
   async close(): Promise<void> {
     this.#closed.abort();
-    clearInterval(this.#watch);
+    this.#watch?.stop();
     this.#dismiss();
     this.#forget();
     await this.#restarting;
@@ -211,10 +210,10 @@ export class DurableEncoder {
     const firstSample = this.#firstSample(firstFrame);
     const repeatable = Math.floor((firstSample - this.#sound.start) / SOUND_PACKET_SAMPLES);
     const repeatedPackets = Math.min(REPEATED_PACKETS, repeatable);
-    const run = { firstFrame, repeatedPackets, pictures: 0, moved: false, silentChecks: 0 } as Run;
+    const run = { firstFrame, repeatedPackets, pictures: 0 } as Run;
     run.encoder = await Encoder.open({
       ...this.#options,
-      soundOffset: firstSample - repeatedPackets * SOUND_PACKET_SAMPLES - this.#frameStart(firstFrame),
+      soundOffset: firstSample - repeatedPackets * SOUND_PACKET_SAMPLES - sampleOf(firstFrame, this.#options),
       onPacket: (packet) => this.#receive(run, packet),
       onError: (error) => this.#died(run, error),
     });
@@ -223,7 +222,7 @@ export class DurableEncoder {
 
   #receive(run: Run, packet: FlvPacket): void {
     if (this.#run !== run) return;
-    run.moved = true;
+    this.#watch?.note();
     if (packet.kind === 'video') run.pictures += 1;
     if (packet.kind === 'sound' && run.repeatedPackets > 0) run.repeatedPackets -= 1;
     else this.#options.onPacket(packet);
@@ -254,6 +253,7 @@ export class DurableEncoder {
       return;
     }
     this.#run = run;
+    this.#watch?.note();
     this.#options.logger.warn({ frame: run.firstFrame, framesAgain: this.framesKept }, 'encoder restarted');
     this.#options.onRestart(run.firstFrame);
     for (const samples of this.#sound.pieces) run.encoder.writeSound(samples);
@@ -272,7 +272,7 @@ export class DurableEncoder {
   #giveUp(error: AppError): void {
     if (this.#over) return;
     this.#failure = error;
-    clearInterval(this.#watch);
+    this.#watch?.stop();
     this.#dismiss();
     this.#forget();
     this.#options.onError(error);
@@ -304,16 +304,9 @@ export class DurableEncoder {
     await sleep(RETRY_MILLISECONDS, undefined, { signal: this.#closed.signal }).catch(() => {});
   }
 
-  /**
-   * Looks whether FFmpeg hangs. Checks are counted, not seconds: when the whole machine was stopped for a while, FFmpeg's
-   * packets may already be waiting to be read.
-   */
-  #check(): void {
+  #hangs(): void {
     const run = this.#run;
     if (!run) return;
-    run.silentChecks = run.moved || !this.#owes(run) ? 0 : run.silentChecks + 1;
-    run.moved = false;
-    if (run.silentChecks < CHECKS_PER_STALL) return;
     const seconds = this.#options.stallSeconds ?? STALL_SECONDS;
     const error = stoppedUnexpectedly(new Error(`FFmpeg gave nothing out for ${seconds} s.`));
     this.#options.logger.error({ err: error.cause }, 'encoder hung');
@@ -328,17 +321,9 @@ export class DurableEncoder {
     return run.firstFrame + run.pictures < Math.min(this.framesWritten, heard);
   }
 
-  #frameStart(frame: number): number {
-    return Math.round((frame * this.#options.soundRate) / this.#options.fps);
-  }
-
-  /**
-   * Where the sound goes on for a picture that goes on with this frame: at the first packet that starts while it is shown.
-   * Packets before that one are in parts. So packets of every process lie on one grid, without overlap or gap.
-   */
+  /** Where the sound goes on for a picture that goes on with this frame: packets before are in parts. */
   #firstSample(frame: number): number {
-    const { soundRate, fps } = this.#options;
-    return Math.ceil((frame * soundRate) / (fps * SOUND_PACKET_SAMPLES)) * SOUND_PACKET_SAMPLES;
+    return packetOf(frame, this.#options) * SOUND_PACKET_SAMPLES;
   }
 }
 

@@ -9,6 +9,7 @@ import { EncoderInput } from './encoder-input.js';
 import { EncoderOutput } from './encoder-output.js';
 import { FlvDemuxer, type FlvPacket } from './flv.js';
 import { makeSocketFolder } from './socket-folder.js';
+import { sampleOf } from './time-grid.js';
 
 /** Frames that may wait for FFmpeg before `drained` makes the caller wait: 3 MB at 512x512. */
 const MAX_QUEUED_FRAMES = 8;
@@ -207,7 +208,7 @@ export class Encoder {
 
   /** Sound samples that last as long as so many frames. */
   #picture(frames: number): number {
-    return Math.round((frames * this.#options.soundRate) / this.#options.fps);
+    return sampleOf(frames, this.#options);
   }
 
   /**

@@ -5,13 +5,14 @@ import type { DeliveryDirectives } from './blocking-reload.js';
 import { Download } from './download.js';
 import { DurableEncoder } from './durable-encoder.js';
 import type { PictureSize } from './encoder-arguments.js';
-import { FRAME_TICKS, Packager, SOUND_PACKET_SAMPLES } from './packager.js';
+import { Packager } from './packager.js';
 import { PartTiming } from './part-timing.js';
 import { type MediaFile, PublishedStream } from './published-stream.js';
 import type { RecordFormat } from './rebuilt-record.js';
 import { SegmentStore } from './segment-store.js';
 import { isDiskFull, storageError } from './storage-error.js';
 import { type ResumedStream, readStream } from './stream-record.js';
+import { FRAME_TICKS, packetOf, SOUND_PACKET_SAMPLES, sampleOf } from './time-grid.js';
 
 /** Sound samples a second, mono, of every stream. */
 export const STREAM_SOUND_RATE = 48_000;
@@ -182,8 +183,9 @@ export class HlsStream {
 
   /** Seconds of sound, from the first frame to be written on, that are in the last segment already. */
   get soundBeyondSeconds(): number {
-    const start = (this.firstFrame * STREAM_SOUND_RATE) / this.#options.fps;
-    return (Math.ceil(start / SOUND_PACKET_SAMPLES) * SOUND_PACKET_SAMPLES - start) / STREAM_SOUND_RATE;
+    const rates = { fps: this.#options.fps, soundRate: STREAM_SOUND_RATE };
+    const soundStart = packetOf(this.firstFrame, rates) * SOUND_PACKET_SAMPLES;
+    return (soundStart - sampleOf(this.firstFrame, rates)) / STREAM_SOUND_RATE;
   }
 
   /** The first frame to be written: 0, or where a stream that was resumed goes on. */

@@ -1,12 +1,7 @@
 import type { FlvPacket } from './flv.js';
 import { fragment, type VideoSample } from './fragment.js';
 import { initSegment, type TrackFormats } from './init-segment.js';
-
-/** Samples of sound in one AAC packet. */
-export const SOUND_PACKET_SAMPLES = 1024;
-
-/** Ticks a frame lasts; with 25 frames a second the timescale is 12800, as FFmpeg's MP4 muxer chooses it. */
-export const FRAME_TICKS = 512;
+import { FRAME_TICKS, packetOf, type Rates, SOUND_PACKET_SAMPLES, sampleOf } from './time-grid.js';
 
 /** One fragment (`moof` and `mdat`): the smallest thing that can be sent. */
 export interface Part {
@@ -47,13 +42,10 @@ export interface PackagedBefore {
   readonly nextFrame: number;
 }
 
-export interface PackagerOptions {
+export interface PackagerOptions extends Rates {
   /** Frame size in pixels. */
   readonly width: number;
   readonly height: number;
-  /** Frames a second and sound samples a second, both integers. */
-  readonly fps: number;
-  readonly soundRate: number;
   /** Frames a segment and a part hold; the last of each may hold fewer. */
   readonly segmentFrames: number;
   readonly partFrames: number;
@@ -181,9 +173,7 @@ export class Packager {
 
   /** How many of the waiting sound packets start before this frame does. */
   #packetsUntil(frame: number): number {
-    const { fps, soundRate } = this.#options;
-    // ceil(frame / fps * rate / 1024), with one rounding only
-    return Math.ceil((frame * soundRate) / (fps * SOUND_PACKET_SAMPLES)) - this.#nextPacket;
+    return packetOf(frame, this.#options) - this.#nextPacket;
   }
 
   #cutPart(count: number): void {
@@ -205,9 +195,8 @@ export class Packager {
     this.#segmentFrames += frames.length;
     const place = { number, segment: this.#segments + 1, index: this.#parts.length };
     const discontinuity = this.#discontinuity;
-    const { fps, soundRate } = this.#options;
     const soundEnd = this.#nextPacket * SOUND_PACKET_SAMPLES;
-    const soundSurplus = soundEnd - Math.round((this.#nextFrame * soundRate) / fps);
+    const soundSurplus = soundEnd - sampleOf(this.#nextFrame, this.#options);
     const facts = { independent, discontinuity, soundSurplus, bytes };
     const part: Part = { ...place, firstFrame, frames: frames.length, ...facts };
     this.#parts.push(part);

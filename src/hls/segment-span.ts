@@ -1,5 +1,5 @@
 import { SOUND_TRACK, VIDEO_TRACK } from './init-segment.js';
-import { FRAME_TICKS } from './packager.js';
+import { FRAME_TICKS } from './time-grid.js';
 
 /** Frames of a talk that a segment holds. */
 export interface SegmentSpan {
