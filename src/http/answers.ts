@@ -107,6 +107,12 @@ export const healthAnswer = z.object({
   uptime_seconds: seconds,
 });
 
+/** What waits in a session, and how late it is. */
+export interface Queue {
+  readonly queued_seconds: number;
+  readonly lag_seconds: number;
+}
+
 export const aliveAnswer = z.object({ status: z.literal('alive'), uptime_seconds: seconds });
 
 /** Problem details (RFC 9457): the one shape of every error. */
@@ -117,4 +123,8 @@ export const problem = z.object({
   detail: z.string().describe('For people: what was wrong with which field, and what is allowed.'),
   code: z.enum(Object.keys(ERROR_STATUS) as [ErrorCode, ...ErrorCode[]]).describe('Stable: switch on this.'),
   request_id: z.string().describe('Finds the request in the log; the X-Request-Id of the answer.'),
+  queued_seconds: seconds.optional().describe('Of session_lagging: speech that is accepted and not yet in frames.'),
+  lag_seconds: seconds
+    .optional()
+    .describe('Of session_lagging: how much later than in real time the next frame comes.'),
 });

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { AppError, type ErrorCode } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { Instruments } from '../metrics/instruments.js';
-import type { problem } from './answers.js';
+import type { problem, Queue } from './answers.js';
 
 /** What Express and its parts throw, by the status they put on it. */
 const CODES_OF_EXPRESS: Readonly<Record<number, ErrorCode>> = {
@@ -16,13 +16,21 @@ const CODES_OF_EXPRESS: Readonly<Record<number, ErrorCode>> = {
 /** Headers of the answer that an error takes the place of. */
 const HEADERS_OF_FILES = ['Accept-Ranges', 'Content-Disposition', 'ETag', 'Last-Modified'];
 
+/** What handlers leave behind for this one. */
+interface Locals {
+  readonly requestId: string;
+  readonly session?: string;
+  /** What waits in the session that the request is about. */
+  readonly queue?: () => Queue;
+}
+
 /** The only place where an error becomes an HTTP answer: RFC 9457 problem details with a stable `code`. */
 export function errorHandler(logger: Logger, instruments?: Instruments): ErrorRequestHandler {
   return (thrown, request, response, next) => {
     // Nobody is there to be told, and a client that leaves is no fault.
     if (response.destroyed) return;
     const error = ofExpress(thrown) ?? AppError.from(thrown);
-    const { requestId, session } = response.locals as { requestId: string; session?: string };
+    const { requestId, session, queue } = response.locals as Locals;
     const { method, path } = request;
     // A probe that is told "not yet" was refused nothing, and asks again and again.
     const probing = /^\/health(\/|$)/i.test(path);
@@ -31,11 +39,11 @@ export function errorHandler(logger: Logger, instruments?: Instruments): ErrorRe
     if (error.code === 'internal') logger.error({ ...facts, err: error }, 'request failed');
     else logger[probing ? 'debug' : 'info']({ ...facts, detail: error.message }, 'request refused');
     if (response.headersSent) return next(thrown);
-    answer(response, error, requestId);
+    answer(response, error, requestId, error.code === 'session_lagging' ? queue?.() : undefined);
   };
 }
 
-function answer(response: Response, error: AppError, requestId: string): void {
+function answer(response: Response, error: AppError, requestId: string, queue: Queue | undefined): void {
   for (const name of HEADERS_OF_FILES) response.removeHeader(name);
   response.status(error.status).set('Cache-Control', 'no-store').type('application/problem+json');
   // RFC 9110 15.5.2: a 401 "MUST send a WWW-Authenticate header field".
@@ -50,6 +58,8 @@ function answer(response: Response, error: AppError, requestId: string): void {
       detail: error.code === 'internal' ? `${error.message} Look for request ${requestId} in the log.` : error.message,
       code: error.code,
       request_id: requestId,
+      // RFC 9457 3.2: an extension, for who wants to know without reading.
+      ...queue,
     } satisfies z.input<typeof problem>),
   );
 }

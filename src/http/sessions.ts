@@ -1,8 +1,9 @@
 import { type Request, Router, urlencoded } from 'express';
 import { z } from 'zod';
 import { AppError } from '../errors.js';
+import type { Session } from '../session/session.js';
 import { type SessionRegistry, shuttingDown } from '../session/session-registry.js';
-import type { deleteAnswer, feedAnswer, initAnswer, interruptAnswer, statusAnswer } from './answers.js';
+import type { deleteAnswer, feedAnswer, initAnswer, interruptAnswer, Queue, statusAnswer } from './answers.js';
 import { untilGone } from './client-gone.js';
 import {
   feedSchema,
@@ -86,6 +87,7 @@ export function sessionRoutes(
     const file = mayLack
       ? request.file
       : requireFile(request, AUDIO_FILE, 'speech is required, unless is_final_chunk is true');
+    response.locals.queue = () => queueOf(session);
     const outcome = await session.feed({
       index: form.chunk_index,
       final: form.is_final_chunk,
@@ -96,8 +98,7 @@ export function sessionRoutes(
       session_id: session.id,
       buffer_samples: session.bufferedSamples,
       frames_generated: session.framesGenerated,
-      queued_seconds: inMilliseconds(session.queuedSeconds),
-      lag_seconds: inMilliseconds(session.lagSeconds),
+      ...queueOf(session),
       session_status: session.state,
       message: outcome === 'duplicate' ? 'Chunk was accepted before; not played again.' : 'Audio accepted.',
     } satisfies z.input<typeof feedAnswer>);
@@ -136,8 +137,7 @@ export function sessionRoutes(
       live: session.live,
       total_frames_generated: session.framesGenerated,
       buffer_samples: session.bufferedSamples,
-      queued_seconds: inMilliseconds(session.queuedSeconds),
-      lag_seconds: inMilliseconds(session.lagSeconds),
+      ...queueOf(session),
       ...streamUrls(session.id, signer),
       error: session.error,
       created_at: session.createdAt / 1000,
@@ -195,6 +195,11 @@ export function idOf(request: Request): string {
 }
 
 const sessionIdObject = z.object({ session_id: sessionIdSchema });
+
+/** What waits in a session, and how late it is. */
+function queueOf(session: Session): Queue {
+  return { queued_seconds: inMilliseconds(session.queuedSeconds), lag_seconds: inMilliseconds(session.lagSeconds) };
+}
 
 /** Seconds, to the millisecond. */
 function inMilliseconds(seconds: number): number {

@@ -262,6 +262,8 @@ describe('speech', () => {
       const refused = await other.feed(id, { bytes: long });
       expect(refused).toMatchObject(problem(429, 'session_lagging', /waiting to be rendered/));
       expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(refused.body.queued_seconds).toBeGreaterThan(10);
+      expect(refused.body.lag_seconds).toBeGreaterThanOrEqual(0);
       await other.delete(id);
     } finally {
       await small.close();

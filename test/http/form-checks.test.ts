@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
+import { AppError } from '../../src/errors.js';
 import { errorHandler } from '../../src/http/error-handler.js';
 import { sessionRoutes } from '../../src/http/sessions.js';
 import { createLogger } from '../../src/log.js';
@@ -9,8 +10,12 @@ import type { SessionRegistry } from '../../src/session/session-registry.js';
 // What a newcomer gets wrong, and is told.
 
 let fed: object[];
+let refusal: AppError | undefined;
 const session = {
+  queuedSeconds: 299.98765,
+  lagSeconds: 1.5,
   feed: async (chunk: object) => {
+    if (refusal) throw refusal;
     fed.push(chunk);
     return 'accepted';
   },
@@ -128,6 +133,19 @@ describe('feed', () => {
     expect(await send('/feed', of({ audio_chunk: 'a.wav' }))).toBe(asText);
     expect(await send('/feed', of({ audio_chunk: 'a.wav', is_final_chunk: 'true' }))).toBe(asText);
     expect(fed).toEqual([]);
+  });
+
+  it.each([
+    ['session_lagging', { queued_seconds: 299.988, lag_seconds: 1.5 }],
+    ['session_closed', {}],
+  ] as const)('that is refused with %s is told what waits, where that is why', async (code, queue) => {
+    refusal = new AppError(code, 'No.', { retryAfterSeconds: 7 });
+    const body = of({ audio_chunk: new Blob(['abc']) });
+    const response = await fetch(`${url}/feed`, { method: 'POST', body });
+    refusal = undefined;
+    const { type, title, status, ...rest } = await response.json();
+    expect(rest).toEqual({ code, detail: 'No.', request_id: 'a-request', ...queue });
+    expect(response.headers.get('retry-after')).toBe('7');
   });
 
   it('may end the talk with no speech, as a form of either kind', async () => {
