@@ -45,7 +45,10 @@ export function sendEvents(session: Session, request: Request, response: Respons
   write(`retry: 1000\nid: ${after}\n\n`);
   const unsubscribe = session.events.subscribe((event) => {
     write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(inSnakeCase(event))}\n\n`);
-    if (event.type === 'closed') response.end();
+    if (event.type !== 'closed') return;
+    response.end();
+    // Not at once: what is told again comes before there is a subscription to end.
+    queueMicrotask(stop);
   }, after);
   const stop = () => {
     clearInterval(heartbeat);
