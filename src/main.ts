@@ -159,7 +159,7 @@ async function main(): Promise<void> {
     });
     const maxSessions = config.maxSessions ?? (await measureCapacity(loaded, logger));
     engine.serve(loaded);
-    registry.admitUpTo(maxSessions);
+    registry.admitUpTo(maxSessions, { cautious: config.maxSessions === undefined });
     logger.info({ ...engine.description, port, url: `${tls ? 'https' : 'http'}://localhost:${port}/` }, 'ready');
   };
   // What an earlier service has left can be seen before the model is there.

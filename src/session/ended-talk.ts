@@ -6,6 +6,7 @@ export class EndedTalk implements Talk {
   readonly bufferedSamples = 0;
   readonly speaking = false;
   readonly lagSeconds = 0;
+  readonly lateShare = 0;
 
   constructor(readonly frames: number) {}
 

@@ -76,6 +76,10 @@ export class FedTalk implements Talk {
     return this.#speaking ? Math.max(0, now() - this.#shownAt(this.#frames)) / 1000 : 0;
   }
 
+  get lateShare(): number {
+    return 0;
+  }
+
   start(listener: TalkListener): void {
     this.#listener = listener;
   }

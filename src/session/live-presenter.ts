@@ -2,6 +2,7 @@ import { FRAMES_PER_SECOND } from '../audio/audio-chunk-buffer.js';
 import { now } from '../clock.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { Instruments } from '../metrics/instruments.js';
+import { LateShare } from './late-share.js';
 import type { LiveSpeech } from './live-speech.js';
 import { type LiveFrame, type LiveTimeline, PATIENCE_MILLISECONDS } from './live-timeline.js';
 import type { TalkListener } from './talk.js';
@@ -35,6 +36,7 @@ export class LivePresenter {
   #speaking = false;
   #silentFrames = PAUSE_FRAMES;
   #lateFrames = 0;
+  readonly #lateShare = new LateShare(now);
   #lagReportedAt = Number.NEGATIVE_INFINITY;
   #notedPosition = 0;
 
@@ -50,6 +52,11 @@ export class LivePresenter {
   /** Silent frames since the last one with speech. */
   get silentFrames(): number {
     return this.#silentFrames;
+  }
+
+  /** See `Talk.lateShare`. */
+  get lateShare(): number {
+    return this.#lateShare.value;
   }
 
   /** When the next frame is due, milliseconds by `now`; where its picture is missing, when that is not waited for any more. */
@@ -68,6 +75,7 @@ export class LivePresenter {
     if (!timeline.standIn) timeline.putOff(late);
     const picture = this.#pictureFor(frame, late);
     if (!picture) return false;
+    this.#lateShare.count(picture !== frame.picture);
     if (picture === frame.picture) timeline.keep(picture, number);
     else {
       this.#lateFrames++;

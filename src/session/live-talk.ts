@@ -92,6 +92,10 @@ export class LiveTalk implements Talk {
     return this.#stopped ? 0 : Math.max(0, now() - this.#timeline.dueAt(this.frames)) / 1000;
   }
 
+  get lateShare(): number {
+    return this.#presenter.lateShare;
+  }
+
   start(listener: TalkListener): void {
     this.#listener = listener;
     this.#timeline.begin(now() + AHEAD_MILLISECONDS);

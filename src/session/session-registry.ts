@@ -27,6 +27,8 @@ export class SessionRegistry {
   readonly #opening = new Set<Promise<OpenedSession>>();
   readonly #sweep: NodeJS.Timeout;
   #maxSessions: number | undefined;
+  /** Whether none is taken while those that are there are behind. */
+  #cautious = false;
   /** Sessions of an earlier service that are not back yet. */
   readonly #returning = new Set<string>();
   /** It is not known yet which these are. */
@@ -53,9 +55,12 @@ export class SessionRegistry {
   /**
    * Takes new sessions from now on. Sessions that came back stay, however many they are: what was accepted is not given up, and new
    * ones are refused for as long as the places are taken.
+   * @param options.cautious the number was measured when nothing else was to do: where sessions are behind all the same, because
+   *   the machine has become slower, no other is taken
    */
-  admitUpTo(maxSessions: number): void {
+  admitUpTo(maxSessions: number, { cautious = false } = {}): void {
     this.#maxSessions = maxSessions;
+    this.#cautious = cautious;
     this.#warnIfFull();
   }
 
@@ -257,6 +262,14 @@ export class SessionRegistry {
       throw new AppError(
         'too_many_sessions',
         `This service takes ${maxSessions} sessions at a time, and all places are in use; delete one or try again later.`,
+        { retryAfterSeconds: 10 },
+      );
+    }
+    const behind = this.#cautious ? [...this.#sessions.values()].filter((session) => session.behind).length : 0;
+    if (behind > 0) {
+      throw new AppError(
+        'too_many_sessions',
+        `The machine is slower than it was when the service started: ${behind} of the ${this.#sessions.size} sessions here are late as it is. Try again later.`,
         { retryAfterSeconds: 10 },
       );
     }

@@ -56,6 +56,10 @@ export interface SpeechChunk {
   readonly final: boolean;
 }
 
+/** A session that is later than this, or has more late pictures, is not kept in real time. */
+const LAG_SECONDS = 1;
+const LATE_SHARE = 0.2;
+
 /**
  * One session: takes speech in and in turn, knows its state, and tells what happens. Its talk makes the frames. The session
  * owns the talk, the avatar and the stream, and closes them in reverse order.
@@ -158,6 +162,11 @@ export class Session {
   /** See `Talk.lagSeconds`; 0 when it is over. */
   get lagSeconds(): number {
     return this.over ? 0 : this.#talk.lagSeconds;
+  }
+
+  /** It is not kept in real time as it is. */
+  get behind(): boolean {
+    return !this.over && (this.lagSeconds > LAG_SECONDS || this.#talk.lateShare > LATE_SHARE);
   }
 
   /** Milliseconds since the epoch of the last feed or view. */

@@ -32,6 +32,8 @@ export interface Talk {
    * began when its speech began to be rendered. 0 where it is in time, or where there is nothing to be made.
    */
   readonly lagSeconds: number;
+  /** Of the pictures of the last ten seconds the share that came too late to be shown, 0..1; 0 of a fed talk, which waits. */
+  readonly lateShare: number;
   /** Called once, before anything else. */
   start(listener: TalkListener): void;
   /** @throws AppError `session_lagging` when so many seconds more would be more than may wait */

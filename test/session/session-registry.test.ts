@@ -168,6 +168,25 @@ it('is never so late that it keeps others from being drawn', async () => {
   expect(Math.max(...engine.asked.map(({ at, dueAt }) => at - dueAt))).toBeLessThan(1500);
 });
 
+it('takes no other session where those that are there are late, if it went by a measurement', async () => {
+  const slow = await open();
+  engine.renderMilliseconds = 500;
+  registry.admitUpTo(3, { cautious: true });
+  await slow.feed(chunk(3, true));
+  await until(() => slow.lagSeconds > 1, 'late');
+  await expect(registry.open(wanted())).rejects.toMatchObject({
+    code: 'too_many_sessions',
+    message: expect.stringContaining('1 of the 1 sessions here are late'),
+    retryAfterSeconds: 10,
+  });
+  // The operator's own number is kept to.
+  registry.admitUpTo(3);
+  await open();
+  registry.admitUpTo(3, { cautious: true });
+  await until(() => slow.state === 'complete', 'complete');
+  await open();
+});
+
 it('deletes a talk whose frames wait for their turn', async () => {
   engine.waiting = true;
   const session = await open();
