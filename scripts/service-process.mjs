@@ -24,7 +24,9 @@ export const LOG_LEVELS = { warn: 40, error: 50, none: Number.POSITIVE_INFINITY 
  */
 export async function startService({ root, environment = {}, preload, onMessage, leastLevel = LOG_LEVELS.error }) {
   const hlsDirectory = await mkdtemp(join(tmpdir(), 'facecast-service-'));
-  const ours = { PORT: '0', HOST: '127.0.0.1', HLS_DIR: hlsDirectory, LOG_LEVEL: 'info' };
+  // Without TLS: no certificate is for this address.
+  const here = { PORT: '0', HOST: '127.0.0.1', TLS_CERT: '', TLS_KEY: '' };
+  const ours = { ...here, HLS_DIR: hlsDirectory, LOG_LEVEL: 'info' };
   const child = spawn(process.execPath, [...(preload ? ['--import', preload] : []), join(root, 'dist/main.js')], {
     cwd: root,
     env: { ...process.env, ...ours, ...environment },

@@ -13,6 +13,8 @@ const MARKER = '.facecast-session';
 /** A disk that is full is given so long to have room again, and is looked at so often. */
 const FULL_PATIENCE_MILLISECONDS = 60_000;
 const FULL_LOOK_MILLISECONDS = 500;
+/** So often it is looked whether a process is gone. */
+const DYING_LOOK_MILLISECONDS = 100;
 
 /** What a session has accepted, in its folder; the session writes it. */
 export const JOURNAL_NAME = 'journal';
@@ -203,19 +205,35 @@ export interface LeftSession {
   readonly idleMilliseconds: number;
   /** Whether it holds what is needed to go on. */
   readonly journaled: boolean;
+  /** Whether the service that left it seems to be at work in it still. */
+  readonly inUse: boolean;
 }
 
-/** Only folders that hold the marker, and none of a service that still runs. */
+/** Only folders that hold the marker. */
 export async function leftSessions(hlsDirectory: string): Promise<LeftSession[]> {
   const left: LeftSession[] = [];
   for (const { name: id } of await readdir(hlsDirectory, { withFileTypes: true })) {
     const folder = join(hlsDirectory, id);
-    if (!(await isOurs(folder)) || (await isInUse(folder))) continue;
+    if (!(await isOurs(folder))) continue;
     const journal = await stat(join(folder, JOURNAL_NAME)).catch(() => undefined);
     const written = Math.max((await stat(folder)).mtimeMs, journal?.mtimeMs ?? 0);
-    left.push({ id, idleMilliseconds: Date.now() - written, journaled: journal !== undefined });
+    const idleMilliseconds = Date.now() - written;
+    left.push({ id, idleMilliseconds, journaled: journal !== undefined, inUse: await isInUse(folder) });
   }
   return left;
+}
+
+/**
+ * Waits for the service to be gone that is at work in a session's folder: one that was killed takes a moment to die.
+ * @param until when that has lasted long enough, milliseconds since the epoch
+ * @returns whether it is
+ */
+export async function untilUnused(hlsDirectory: string, id: string, until: number): Promise<boolean> {
+  while (await isInUse(join(hlsDirectory, id))) {
+    if (Date.now() >= until) return false;
+    await sleep(DYING_LOOK_MILLISECONDS);
+  }
+  return true;
 }
 
 /** Removes a folder that `leftSessions` has named. */

@@ -195,7 +195,7 @@ export const sessionPaths: Record<string, JsonObject> = {
       tags: ['sessions'],
       summary: 'Live: speech by WebSocket.',
       description:
-        'Binary messages are sound; text messages are JSON: {"type":"end_of_utterance"}, {"type":"interrupt"}, {"type":"status"}, {"type":"finish"}. Refusals come as a message {"type":"error","code","detail"} and a close code, after the handshake. docs/api.md is the contract.',
+        'Binary messages are sound; text messages are JSON: {"type":"end_of_utterance"}, {"type":"interrupt"}, {"type":"status"}, {"type":"finish"}. Refusals by key, origin and rate are answers to the handshake; others come behind it, as a message {"type":"error","code","detail"} and a close code. docs/api.md is the contract.',
       parameters: [
         query(
           'format',

@@ -1,13 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as newUuid } from 'uuid';
 import { AppError } from '../errors.js';
-import { leftSessions, removeSession } from '../hls/segment-store.js';
+import { type LeftSession, leftSessions, removeSession, untilUnused } from '../hls/segment-store.js';
 import type { Session } from './session.js';
 import { type NewSession, type OpenedSession, type OpenerOptions, SessionOpener } from './session-opener.js';
 
 export type { NewSession, OpenedSession } from './session-opener.js';
 
 const LINGER_SECONDS = 3;
+/** How long a killed process may take to die. */
+const DYING_MILLISECONDS = 5000;
 /** Sessions that may be open for each that may be at work. */
 const RESTING_PER_PLACE = 4;
 
@@ -159,31 +161,34 @@ export class SessionRegistry {
     const left = await leftSessions(hlsDirectory).finally(() => {
       this.#looking = false;
     });
-    const usable = left.filter(
-      ({ journaled, idleMilliseconds }) => journaled && idleMilliseconds <= idleMinutes * 60_000,
-    );
+    const isUsable = ({ journaled, idleMilliseconds }: LeftSession) =>
+      journaled && idleMilliseconds <= idleMinutes * 60_000;
+    const usable = left.filter(isUsable);
     for (const { id } of usable) this.#returning.add(id);
-    for (const { id } of usable.sort((one, other) => one.idleMilliseconds - other.idleMilliseconds)) {
+    const order = ({ inUse, idleMilliseconds }: LeftSession) => (inUse ? Number.POSITIVE_INFINITY : idleMilliseconds);
+    const goneBy = Date.now() + DYING_MILLISECONDS;
+    for (const { id } of usable.sort((one, other) => (order(one) < order(other) ? -1 : 1))) {
       if (this.#draining) return;
-      await this.#bringBack(id, serving);
+      await this.#bringBack(id, serving, goneBy);
     }
     if (usable.length > 0) {
-      logger.info(
-        { sessions: usable.length, byState: this.countByState() },
-        'brought back the sessions of an earlier service',
-      );
+      const facts = { sessions: usable.length, byState: this.countByState() };
+      logger.info(facts, 'brought back the sessions of an earlier service');
     }
     this.#warnIfFull();
-    await this.#removeLeft(left.filter((each) => !usable.includes(each)).map(({ id }) => id));
+    await this.#removeLeft(left.filter((each) => !isUsable(each) && !each.inUse).map(({ id }) => id));
   }
 
-  async #bringBack(id: string, serving: Promise<void>): Promise<void> {
+  /** @param goneBy when a service that still seems to be at work there should be gone, milliseconds since the epoch */
+  async #bringBack(id: string, serving: Promise<void>, goneBy: number): Promise<void> {
+    const { hlsDirectory, logger } = this.#options;
     try {
+      if (!(await untilUnused(hlsDirectory, id, goneBy))) throw new Error('Another service is at work in it.');
       const session = await this.#opener.reopen(id, serving);
       if (this.#draining) await session.close({ removeFiles: false });
       else this.#sessions.set(id, session);
     } catch (err) {
-      this.#options.logger.error({ err, session: id }, 'session could not be brought back; its folder stays as it is');
+      logger.error({ err, session: id }, 'session could not be brought back; its folder stays as it is');
     } finally {
       this.#returning.delete(id);
     }

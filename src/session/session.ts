@@ -8,7 +8,8 @@ import type { Logger } from '../log.js';
 import type { Instruments } from '../metrics/instruments.js';
 import { timed } from '../metrics/timed.js';
 import { FeedOrder } from './feed-order.js';
-import type { Recovery, Retaken } from './recovery.js';
+import { bytesOfSound, soundOfNoted } from './noted-sound.js';
+import type { Recovery } from './recovery.js';
 import { SessionEvents } from './session-events.js';
 import type { Accepted, SessionJournal } from './session-journal.js';
 import type { SpeechFile } from './speech-file.js';
@@ -216,9 +217,7 @@ export class Session {
     const interruptions = this.#interruptions;
     return this.#inTurn(async () => {
       if (interruptions !== this.#interruptions) return;
-      const { samples, sampleRate } = pcm;
-      const bytes = new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength);
-      await this.#accept({ kind: 'sound', sampleRate }, bytes, pcm);
+      await this.#accept({ kind: 'sound', sampleRate: pcm.sampleRate }, bytesOfSound(pcm), pcm);
     });
   }
 
@@ -261,7 +260,7 @@ export class Session {
       await ready;
       for (const entry of retaken) {
         this.#sounds = entry.sound ?? sounds;
-        await this.#take(entry.accepted, await this.#decodeAgain(entry));
+        await this.#take(entry.accepted, await soundOfNoted(entry, this.audioSampleRate));
       }
       this.#sounds = sounds;
     });
@@ -348,22 +347,6 @@ export class Session {
       if (!(error instanceof AppError)) this.fail(error);
       throw error;
     }
-  }
-
-  async #decodeAgain({ accepted, bytes, heardSeconds }: Retaken): Promise<PcmAudio | undefined> {
-    if (bytes.length === 0) return undefined;
-    const { samples, sampleRate } = await this.#decodeNoted(accepted, await bytes.read());
-    return { samples: samples.subarray(Math.round(heardSeconds * sampleRate)), sampleRate };
-  }
-
-  async #decodeNoted(accepted: Accepted, bytes: Buffer): Promise<PcmAudio> {
-    if (accepted.kind === 'sound') {
-      const samples = new Float32Array(bytes.length / 4);
-      new Uint8Array(samples.buffer).set(bytes);
-      return { samples, sampleRate: accepted.sampleRate };
-    }
-    const hint = accepted.kind === 'chunk' ? accepted : {};
-    return decodeAudioChunk(bytes, { ...hint, sampleRate: this.audioSampleRate });
   }
 
   /** Notes something that happens all the same. Resolves when it is on the disk, or is not to be had there. */

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +11,7 @@ import {
   SegmentStore,
   segmentName,
   segmentNumber,
+  untilUnused,
 } from '../../src/hls/segment-store.js';
 
 let root: string;
@@ -102,20 +105,22 @@ describe('leftSessions', () => {
     writeFileSync(join(root, '.gitkeep'), '');
     const left = (await leftSessions(root)).sort((a, b) => a.id.localeCompare(b.id));
     expect(left).toMatchObject([
-      { id: 'half-made', journaled: false },
-      { id: 'whole', journaled: true },
+      { id: 'half-made', journaled: false, inUse: false },
+      { id: 'whole', journaled: true, inUse: false },
     ]);
     for (const { idleMilliseconds } of left) expect(Math.abs(idleMilliseconds)).toBeLessThan(60_000);
     await removeSession(root, 'half-made');
     expect(readdirSync(root).sort()).toEqual(['.gitkeep', 'photos', 'whole']);
   });
 
-  it('leaves alone what another service that still runs has made', async () => {
+  it('tells what another service that still runs has made', async () => {
     const folder = join(root, 'running', 'talk');
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, '.facecast-session'), '1');
-    expect(await leftSessions(join(root, 'running'))).toEqual([]);
-    expect(existsSync(folder)).toBe(true);
+    expect(await leftSessions(join(root, 'running'))).toMatchObject([{ id: 'talk', inUse: true }]);
+    expect(await untilUnused(join(root, 'running'), 'talk', Date.now() + 300)).toBe(false);
+    writeFileSync(join(folder, '.facecast-session'), '4194303');
+    expect(await untilUnused(join(root, 'running'), 'talk', 0)).toBe(true);
   });
 });
 
@@ -126,6 +131,18 @@ describe('the process of a mark', () => {
     expect(await runsStill('4194303')).toBe(false);
     expect(await runsStill('')).toBe(false);
     expect(await runsStill(String(process.ppid))).toBe(true);
+  });
+
+  it('does not run when it has ended, though its parent has not asked for it', async () => {
+    // The shell becomes a program that asks for no child of its own.
+    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60']);
+    const [pid] = await once(parent.stdout, 'data');
+    try {
+      while (await runsStill(String(pid))) await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(readFileSync(`/proc/${Number(pid)}/stat`, 'utf8')).toContain(' Z ');
+    } finally {
+      parent.kill('SIGKILL');
+    }
   });
 
   it('is not another program that has its id since the machine was started again', async () => {

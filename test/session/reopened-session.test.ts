@@ -313,6 +313,21 @@ it('what comes back can be seen and fed before the model is there, and goes on w
   expect(again.framesGenerated).toBe(50);
 });
 
+it('a session at work elsewhere is left alone, and told of in the log', async () => {
+  await open('talk', { record: false });
+  await registry.drain(10);
+  // The program that started this one runs for as long as this one does.
+  const marker = join(hlsDirectory, 'talk', '.facecast-session');
+  await writeFile(marker, String(process.ppid));
+  registry = begin();
+  await registry.restore();
+  expect(() => registry.get('talk')).toThrow(expect.objectContaining({ code: 'session_not_found' }));
+  expect(log.find(({ session }) => session === 'talk')).toMatchObject({
+    msg: 'session could not be brought back; its folder stays as it is',
+  });
+  expect(await readFile(marker, 'utf8')).toBe(String(process.ppid));
+});
+
 it('is closed at once while the model is still being loaded', async () => {
   await open('talk', { record: false });
   await registry.drain(10);
