@@ -46,12 +46,15 @@ export function requireFile(request: Request, rule: FileRule, needed: string): E
   const { field, example, invalid } = rule;
   if (file?.size) return file;
   if (file) throw new AppError(invalid, `${field}: the file is empty.`);
-  const howTo = `with curl: -F ${field}=@${example}`;
+  const howTo = `curl: -F ${field}=@${example}`;
   if (mediaType(request.headers['content-type']) === PLAIN) {
-    throw new AppError('missing_file', `${field}: ${needed}, and ${PLAIN} holds no files; send ${MULTIPART}, ${howTo}`);
+    throw new AppError(
+      'missing_file',
+      `${field}: ${needed}, and ${PLAIN} holds no files; send ${MULTIPART}; with ${howTo}`,
+    );
   }
   // What came as text is not told again: it may be the file itself, and this goes into the log.
-  const came = cameAsText(request, rule) ? '; it came as text, not as a file: ' : '; ';
+  const came = cameAsText(request, rule) ? '; it came as text, not as a file. With ' : '; with ';
   throw new AppError('missing_file', `${field}: ${needed}${came}${howTo}`);
 }
 

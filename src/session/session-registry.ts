@@ -266,7 +266,7 @@ export class SessionRegistry {
     if (this.busy >= maxSessions || held >= RESTING_PER_PLACE * maxSessions) {
       throw new AppError(
         'too_many_sessions',
-        `This service takes ${maxSessions} sessions at a time, and all places are in use; delete one or try again later.`,
+        `There is no place for another session: this service takes ${maxSessions} at a time; delete one or try again later.`,
         { retryAfterSeconds: 10 },
       );
     }

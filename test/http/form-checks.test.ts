@@ -101,10 +101,10 @@ describe('init', () => {
   it('with the name of a picture in place of the picture, which does not go into the log', async () => {
     lines = '';
     expect(await send('/init', form({ image: 'the-name-of-my.jpg' }))).toBe(
-      `400 missing_file image: ${needed}; it came as text, not as a file: with curl: -F image=@face.jpg`,
+      `400 missing_file image: ${needed}; it came as text, not as a file. With curl: -F image=@face.jpg`,
     );
     expect(await send('/init', 'image=the-name-of-my.jpg', plain)).toBe(
-      `400 missing_file image: ${needed}, and ${plain} holds no files; send multipart/form-data, with curl: -F image=@face.jpg`,
+      `400 missing_file image: ${needed}, and ${plain} holds no files; send multipart/form-data; with curl: -F image=@face.jpg`,
     );
     expect(lines).toContain('missing_file');
     expect(lines).not.toContain('the-name-of-my');
@@ -127,7 +127,7 @@ it('a socket’s address asked for as a page is told to be a socket’s', async 
 describe('feed', () => {
   const of = (fields: Record<string, string | Blob>) => form({ session_id: 'abcdefgh', ...fields });
   const asText =
-    '400 missing_file audio_chunk: speech is required, unless is_final_chunk is true; it came as text, not as a file: with curl: -F audio_chunk=@speech.wav';
+    '400 missing_file audio_chunk: speech is required, unless is_final_chunk is true; it came as text, not as a file. With curl: -F audio_chunk=@speech.wav';
 
   it('with the name of a recording is refused, also at the end: its speech would be missing', async () => {
     expect(await send('/feed', of({ audio_chunk: 'a.wav' }))).toBe(asText);
