@@ -120,13 +120,14 @@ async function main(): Promise<void> {
   };
 
   let stopping = 0;
-  const stop = async (signal: string) => {
+  const stop = async (signal: NodeJS.Signals) => {
     // Asked again: at once. A terminal and npm both pass one Ctrl+C on, so what comes within a second is the same wish.
     if (stopping && Date.now() - stopping > 1000) process.exit(1);
     if (stopping) return;
     stopping = Date.now();
     // What nothing can be drawn for yet is not waited for: it comes back with the service.
-    const seconds = engine.ready ? config.drainSeconds : 0;
+    const loaded = registry.maxSessions !== undefined;
+    const seconds = loaded ? config.drainSeconds : 0;
     logger.info({ signal, seconds, sessions: registry.size }, 'draining');
     await registry.drain(seconds);
     sockets.close();
@@ -135,7 +136,10 @@ async function main(): Promise<void> {
     await engine.close();
     await lock?.release();
     logger.info('stopped');
-    process.exit(0);
+    if (loaded) process.exit(0);
+    // Threads in the middle of loading a model cannot be ended: an exit would be an abort. This is what a signal does by itself.
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -157,6 +161,8 @@ async function main(): Promise<void> {
       logger,
       instruments,
     });
+    // The first process of a container does not end by a signal.
+    if (stopping) process.exit(0);
     const maxSessions = config.maxSessions ?? (await measureCapacity(loaded, logger));
     engine.serve(loaded);
     registry.admitUpTo(maxSessions, { cautious: config.maxSessions === undefined });

@@ -65,6 +65,18 @@ it('does not start on the sessions of a service that runs', async () => {
   expect(await refusal({ DEVICE: 'cpu' })).toContain(`HLS_DIR=${hls} is used by another service that runs.`);
 });
 
+it('can be stopped while it loads its model', async () => {
+  await mkdir(join(hls, 'half-made'));
+  await writeFile(join(hls, 'half-made', '.facecast-session'), '4194303');
+  const { child, output } = start({ PORT: '0', DEVICE: 'cpu' });
+  while (!output().includes('removed what an earlier service has left')) await sleep(20);
+  child.kill('SIGTERM');
+  const [code, signal] = await once(child, 'close');
+  // By the signal, or, where the model was there already, by itself: not by an abort.
+  expect([code, signal]).toEqual(code === null ? [null, 'SIGTERM'] : [0, null]);
+  expect(output()).toContain('"msg":"draining"');
+});
+
 it('is not healthy before its model is warm, plays out what it accepted on SIGTERM, and sweeps what has no session', async () => {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
