@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { commandLine } from './command-line.mjs';
+import { chart } from './load/chart.mjs';
 import { readMaterial } from './load/material.mjs';
 import { HELP, readOptions } from './load/options.mjs';
 import { printHead, printTable } from './load/report.mjs';
@@ -12,13 +13,14 @@ const root = resolve(import.meta.dirname, '..');
 const options = commandLine('load', HELP, readOptions);
 
 try {
-  const { counts, seconds, live, url, apiKey, json } = options;
+  const { counts, seconds, live, url, apiKey, json, chart: picture } = options;
   const material = await readMaterial(root, counts.at(-1));
   printHead(options, url);
   const summaries = [];
   for (const sessions of counts) {
     summaries.push(summarise(await runLoad({ root, url, apiKey, live, seconds, sessions, material })));
     if (json) await writeFile(json, `${JSON.stringify(summaries, null, 2)}\n`);
+    if (picture) await writeFile(picture, chart(summaries));
   }
   printTable(summaries);
   process.exit(options.assert && summaries.some((run) => brokenPromises(run).length > 0) ? 1 : 0);

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { wholeOption } from '../command-line.mjs';
 
-export const HELP = `npm run load -- [--sessions 6 --seconds 60 --live --url URL --json FILE --assert]
+export const HELP = `npm run load -- [--sessions 6 --seconds 60 --live --url URL --json FILE --chart FILE --assert]
 
 Sessions that talk at the same time, each with its own portrait and speech, fed in real time and watched by a stand-in for a
 player. Prints what they felt and what they cost (docs/load.md says how to read it).
@@ -13,13 +13,14 @@ player. Prints what they felt and what they cost (docs/load.md says how to read 
   --url URL        a service that runs already; else one is started on this machine, with this environment's settings
                    its API key, where it asks for one, is the environment's FACECAST_API_KEY
   --json FILE      write all numbers there as well
+  --chart FILE     draw lateness by the number of live sessions, as SVG
   --assert         exit code 1 when a promise is broken`;
 
 /** Tones that tell sessions apart, and tints of portraits, are no more. */
 const MOST_SESSIONS = 40;
 
 /**
- * @returns `{counts, seconds, live, url, apiKey, json, assert, help}`; `counts` are numbers of sessions, one for each run
+ * @returns `{counts, seconds, live, url, apiKey, json, chart, assert, help}`; `counts` are numbers of sessions, one for each run
  * @throws Error which option does not fit, and what is allowed
  */
 export function readOptions(args, environment = process.env) {
@@ -31,10 +32,12 @@ export function readOptions(args, environment = process.env) {
       live: { type: 'boolean', default: false },
       url: { type: 'string' },
       json: { type: 'string' },
+      chart: { type: 'string' },
       assert: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
+  if (values.chart && !values.live) throw new Error('--chart draws live sessions: give --live too.');
   return {
     ...values,
     counts: counts(values.sessions),

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 
 // The scripts are JavaScript; these parts of them need no service.
+const { chart } = require('../../scripts/load/chart.mjs');
 const { play } = require('../../scripts/load/buffer-model.mjs');
 const { HttpClient, Refused } = require('../../scripts/load/http-client.mjs');
 const { countMarkers, markerHertz, withMarker } = require('../../scripts/load/marker.mjs');
@@ -27,6 +28,7 @@ describe('options of the load tester', () => {
     [['--seconds', '5'], '--seconds 5: a whole number from 10 to 86400'],
     [['--seconds', '60.5'], '--seconds 60.5: a whole number from 10 to 86400'],
     [['--url', 'localhost:9999'], '--url localhost:9999: an address such as http://localhost:9999'],
+    [['--chart', 'curve.svg'], '--chart draws live sessions: give --live too.'],
     [['--fast'], '--fast'],
   ])('are refused with what is allowed: %j', (args, words) => {
     expect(() => readOptions(args)).toThrow(words);
@@ -43,6 +45,33 @@ describe('options of the load tester', () => {
     expect(help).toMatchObject({ status: 0, stdout: expect.stringContaining('--sessions') });
     const wrong = spawnSync(process.execPath, [script, '--sessions', 'many'], { encoding: 'utf8' });
     expect(wrong).toMatchObject({ status: 2, stderr: expect.stringContaining('--sessions many') });
+  });
+});
+
+describe('the curve', () => {
+  const run = (admitted: number, p99: number, lateFrames: number) => ({
+    ...{ admitted, seconds: 10, lateFrames },
+    latenessMilliseconds: { p50: -20, p95: p99 / 2, p99 },
+  });
+  const pointsOf = (svg: string) => [...svg.matchAll(/points="([^"]+)"/g)].map(([, points]) => points.split(' '));
+
+  it('has a point for each run, higher where it is later, and the promise', () => {
+    const svg = chart([run(1, 10, 0), run(2, 40, 0), run(3, 900, 150)]);
+    expect(svg).toContain('promised');
+    const [median, , latest, share] = pointsOf(svg).map((points) => points.map((point) => Number(point.split(',')[1])));
+    expect(new Set(median).size).toBe(1);
+    expect(latest[2]).toBeLessThan(latest[1]);
+    expect(latest[1]).toBeLessThan(latest[0]);
+    // 150 of 750 pictures are a fifth, the highest there is.
+    expect(svg).toContain('>20<');
+    expect(share[0]).toBe(share[1]);
+    expect(share[2]).toBeLessThan(share[0]);
+  });
+
+  it('bears a single run', () => {
+    const [points] = pointsOf(chart([run(6, 100, 0)]));
+    expect(points).toHaveLength(1);
+    expect(points.join()).not.toContain('NaN');
   });
 });
 
