@@ -234,13 +234,16 @@ export class SessionRegistry {
   async drain(seconds: number): Promise<void> {
     this.#draining = true;
     clearInterval(this.#sweep);
-    await Promise.allSettled(this.#opening);
     const sessions = [...this.#sessions.values()];
     const busy = sessions.filter((session) => !session.over);
     const timeout = new AbortController();
     const { signal } = timeout;
-    // A live talk has no end of its own: it goes on when the service is there again.
-    const finished = Promise.allSettled(busy.map((session) => (session.live ? session.quiet() : session.finish())));
+    const finished = Promise.allSettled([
+      // None of these gets through, but each has something to take back.
+      ...this.#opening,
+      // A live talk has no end of its own: it goes on when the service is there again.
+      ...busy.map((session) => (session.live ? session.quiet() : session.finish())),
+    ]);
     await Promise.race([
       // Viewers get a moment to fetch the ends of their talks.
       finished.then(() => sleep(busy.length > 0 ? LINGER_SECONDS * 1000 : 0, undefined, { signal })),

@@ -121,9 +121,7 @@ export class Session {
       },
       onShown: (frame, sound, seconds) => {
         this.#note({ kind: 'shown', frame, sound, seconds });
-        this.#journal
-          ?.compact(this.stream.framesStored)
-          .catch((err) => this.#logger.warn({ err }, 'journal not compacted'));
+        this.#forgetSaid();
       },
       onComplete: () => this.#completed(),
       onFailure: (reason) => this.fail(reason),
@@ -245,6 +243,7 @@ export class Session {
     const noted = this.#note({ kind: 'interrupted' });
     const droppedSeconds = (await this.#talk.interrupt()) / MODEL_SAMPLE_RATE;
     await noted;
+    this.#forgetSaid();
     this.events.tell('interrupted', this.framesGenerated, { droppedSeconds });
     return { droppedSeconds };
   }
@@ -327,6 +326,7 @@ export class Session {
     // An interruption that came meanwhile is noted behind it.
     await this.#take(accepted, interruptions === this.#interruptions ? pcm : undefined);
     if (pcm) this.#sounds++;
+    this.#forgetSaid();
     this.#fedAt = Date.now();
     this.touch();
   }
@@ -347,6 +347,14 @@ export class Session {
       if (!(error instanceof AppError)) this.fail(error);
       throw error;
     }
+  }
+
+  /** Keeps the journal of a live talk from growing with whatever it is told. */
+  #forgetSaid(): void {
+    if (!this.live || this.#closed) return;
+    this.#journal
+      ?.compact(this.stream.framesStored)
+      .catch((err) => this.#logger.warn({ err }, 'journal not compacted'));
   }
 
   /** Notes something that happens all the same. Resolves when it is on the disk, or is not to be had there. */

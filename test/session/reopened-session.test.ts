@@ -8,6 +8,7 @@ import { createLogger } from '../../src/log.js';
 import { Instruments } from '../../src/metrics/instruments.js';
 import { JournalReader } from '../../src/session/journal-reader.js';
 import type { SessionEvent, SessionEvents } from '../../src/session/session-events.js';
+import { SessionJournal } from '../../src/session/session-journal.js';
 import { type RegistryOptions, SessionRegistry } from '../../src/session/session-registry.js';
 import { wav } from '../support/media.js';
 import { samplePortrait } from '../support/service.js';
@@ -358,4 +359,23 @@ it('what is accepted while an interruption is carried out is behind it in the jo
   await Promise.all([session.interrupt(), session.speak(pcm)]);
   const kinds = (await journaled('live')).map(({ kind }) => kind).filter((kind) => kind !== 'shown');
   expect(kinds).toEqual([undefined, 'sound', 'interrupted', 'sound']);
+});
+
+it('the journal of a live talk does not grow with words that nothing comes of', async () => {
+  const session = await open('live', { record: false });
+  const compact = jest.spyOn(SessionJournal.prototype, 'compact');
+  await session.endUtterance();
+  await session.interrupt();
+  expect(compact).toHaveBeenCalledTimes(2);
+  compact.mockRestore();
+});
+
+it('a stop does not wait for longer than it may where a worker opens no avatar', async () => {
+  await registry.drain(0);
+  registry = begin({ engine: { ...engine, open: () => new Promise<never>(() => {}) } });
+  const opening = open('talk');
+  opening.catch(() => undefined);
+  await new Promise(setImmediate);
+  await registry.drain(0.1);
+  expect(registry.size).toBe(0);
 });
