@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type TransferListItem, Worker } from 'node:worker_threads';
-import type { WorkerMessage, WorkerRequest, WorkerSetup } from './worker-protocol.js';
+import { STOP, type WorkerMessage, type WorkerRequest, type WorkerSetup } from './worker-protocol.js';
 
 /** Where a worker runs, and how one speaks with it. */
 export interface WorkerHost {
@@ -13,18 +13,26 @@ export interface WorkerHost {
   kill(): Promise<void>;
 }
 
+/** How long a thread may take to end by itself: what it has begun to run is run to its end. */
+const STOP_MILLISECONDS = 5000;
+
 /** A worker thread: buffers change hands without being copied. For the CPU. */
 export function startThread(script: URL | string, setup: WorkerSetup): WorkerHost {
   const worker = new Worker(script, { workerData: setup });
+  const exited = new Promise<Error>((resolve) => {
+    worker.once('error', resolve);
+    worker.once('exit', (code) => resolve(new Error(`exit code ${code}`)));
+  });
   return {
     send: (request, transfer) => worker.postMessage(request, transfer),
     onMessage: (listener) => worker.on('message', listener),
-    exited: new Promise((resolve) => {
-      worker.once('error', resolve);
-      worker.once('exit', (code) => resolve(new Error(`exit code ${code}`)));
-    }),
+    exited,
     kill: async () => {
-      await worker.terminate();
+      // Terminated in the middle of a run, ONNX Runtime's addon throws where nobody can catch it, and the whole service dies.
+      worker.postMessage(STOP);
+      const late = setTimeout(() => worker.terminate(), STOP_MILLISECONDS);
+      await exited;
+      clearTimeout(late);
     },
   };
 }

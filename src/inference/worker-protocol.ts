@@ -33,6 +33,9 @@ export interface WorkerRequest {
   readonly call: WorkerCall;
 }
 
+/** Sent to a worker thread in place of a request: it is to end, between two runs. */
+export const STOP = 'stop';
+
 /** An error on its way between threads or processes, where classes get lost. */
 export interface WorkerFailure {
   readonly code: ErrorCode;

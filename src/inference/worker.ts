@@ -4,7 +4,14 @@ import { LocalEngine } from '../avatar/local-engine.js';
 import { AppError } from '../errors.js';
 import { isDeviceFailure } from './device-failure.js';
 import { ModelPack } from './model-pack.js';
-import type { WorkerCall, WorkerFailure, WorkerMessage, WorkerRequest, WorkerSetup } from './worker-protocol.js';
+import {
+  STOP,
+  type WorkerCall,
+  type WorkerFailure,
+  type WorkerMessage,
+  type WorkerRequest,
+  type WorkerSetup,
+} from './worker-protocol.js';
 
 // Entry of an inference worker, a thread or a process: loads the pack, says that it is ready, then serves calls.
 
@@ -20,7 +27,8 @@ function send(message: WorkerMessage, transfer: TransferListItem[] = [], sent: (
 }
 
 function listen(serve: (request: WorkerRequest) => void): void {
-  if (port) port.on('message', serve);
+  if (port)
+    port.on('message', (message: WorkerRequest | typeof STOP) => (message === STOP ? process.exit() : serve(message)));
   else process.on('message', (message) => serve(message as WorkerRequest));
 }
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -112,6 +113,13 @@ describe.each(['thread', 'process'] as const)('over a worker %s', (kind) => {
     await readyAgain(engine);
     await engine.close();
   });
+});
+
+it("closes in the middle of its threads' runs without taking the service with it", () => {
+  const root = resolve(__dirname, '../..');
+  const script = join(root, 'test/support/closed-while-busy.mjs');
+  const { status, signal, stdout } = spawnSync(process.execPath, [script, root], { encoding: 'utf8' });
+  expect({ status, signal, stdout }).toEqual({ status: 0, signal: null, stdout: 'closed\n' });
 });
 
 describe('on a GPU of which little is free', () => {

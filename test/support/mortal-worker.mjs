@@ -18,7 +18,9 @@ function takeGpuMemory(mib) {
   writeFileSync(file, fields.join(', '));
 }
 
-function serve({ id, call }) {
+function serve(request) {
+  if (request === 'stop') process.exit();
+  const { id, call } = request;
   if (call.type === 'render' && call.motion.frames === 4) for (;;);
   if (call.type === 'render' && call.motion.frames > 1) {
     const reason = 'CUDA failure 700: an illegal memory access was encountered';
