@@ -32,10 +32,21 @@ afterAll(async () => {
   await rm(hls, { recursive: true, force: true });
 });
 
-async function start(): Promise<void> {
+function launch(): void {
   child = startProgram(hls, { PORT: new URL(url).port, DEVICE: 'cpu' }).child;
+}
+
+async function start(): Promise<void> {
+  launch();
   await healthy(url);
 }
+
+/** 0 where nobody answers. */
+const statusOf = (path: string) =>
+  fetch(`${url}${path}`).then(
+    ({ status }) => status,
+    () => 0,
+  );
 
 async function restart(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
   child.kill(signal);
@@ -84,7 +95,14 @@ it('a talk that is being fed goes on after kill -9, complete to the last sample'
   for (let i = 0; i < 3; i++) await api.feed(id, chunkOf(pcm, 2 * i, 2 * i + 2), { chunk_index: i });
   await until(id, ({ total_frames_generated: frames }) => Number(frames) >= 60);
   const { body: before } = await api.get(`/hls/${id}/playlist.m3u8`);
-  await restart('SIGKILL');
+  child.kill('SIGKILL');
+  await once(child, 'close');
+  launch();
+  // Viewers do not wait for the model; new sessions do, and are told to.
+  for (let there = 0; there !== 200; await sleep(20)) there = await statusOf(`/hls/${id}/playlist.m3u8`);
+  expect((await api.get('/health')).status).toBe(503);
+  expect(await api.init(samplePortrait)).toMatchObject({ status: 503, body: { code: 'not_ready' } });
+  await healthy(url);
 
   expect((await api.status(id)).body).toMatchObject({ session_id: id, error: null });
   // The answer to the last chunk may have been lost, so it comes again; and then the rest.
