@@ -57,7 +57,7 @@ export interface SpeechChunk {
   readonly final: boolean;
 }
 
-/** A session that is later than this, or has more late pictures, is not kept in real time. */
+/** A fed session that is later than this, or a live one that has more late pictures, is not kept in real time. */
 const LAG_SECONDS = 1;
 const LATE_SHARE = 0.2;
 
@@ -165,7 +165,8 @@ export class Session {
 
   /** It is not kept in real time as it is. */
   get behind(): boolean {
-    return !this.over && (this.lagSeconds > LAG_SECONDS || this.#talk.lateShare > LATE_SHARE);
+    // Before its first picture a live talk is late by however long that takes, which tells nothing of the machine.
+    return !this.over && (this.live ? this.#talk.lateShare > LATE_SHARE : this.lagSeconds > LAG_SECONDS);
   }
 
   /** Milliseconds since the epoch of the last feed or view. */

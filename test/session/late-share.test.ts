@@ -26,7 +26,7 @@ describe('LateShare', () => {
 
   test('is nothing where there are hardly any pictures, or only old ones', () => {
     expect(share.value).toBe(0);
-    show(20, true);
+    show(100, true);
     expect(share.value).toBe(0);
     show(60, true);
     expect(share.value).toBe(1);
