@@ -58,10 +58,11 @@ export class SegmentStore {
   /**
    * Makes the folder; one left over from an earlier talk is emptied when it is ours.
    * @param patienceMilliseconds how long writes wait for room where the disk is full
-   * @throws Error when the folder is there and not ours, or cannot be made.
+   * @throws Error when the folder is there and not ours, or another service is at work in it, or it cannot be made.
    */
   static async create(directory: string, patienceMilliseconds = FULL_PATIENCE_MILLISECONDS): Promise<SegmentStore> {
     const absolute = resolve(directory);
+    if (await isInUse(absolute)) throw new Error(`Another service is at work in ${directory}.`);
     if (await isOurs(absolute)) await rm(absolute, { recursive: true, force: true });
     await makeFolder(dirname(absolute));
     await mkdir(absolute);

@@ -50,6 +50,7 @@ export class EngineWorker {
   #answered = false;
   /** Checks in a row that found it silent. */
   #silentChecks = 0;
+  #abandoned = false;
   readonly #checks: NodeJS.Timeout;
   #giveUp!: (reason: Error) => void;
 
@@ -57,7 +58,7 @@ export class EngineWorker {
     this.#host = host;
     this.#logger = logger;
     this.description = description;
-    // One that hangs may never be gone: a thread in the middle of a graph cannot be stopped.
+    // One that hangs may never be gone: a thread in the middle of a run cannot be stopped.
     const hung = new Promise<Error>((resolve) => {
       this.#giveUp = resolve;
     });
@@ -146,7 +147,7 @@ export class EngineWorker {
 
   async close(): Promise<void> {
     clearInterval(this.#checks);
-    await this.#host.kill();
+    if (!this.#abandoned) await this.#host.kill();
   }
 
   /** Finds out what the model has taken of the GPU, and what an open session takes on top: the mean of a few. */
@@ -185,7 +186,8 @@ export class EngineWorker {
     this.#logger.error({ calls: this.#waiting.size, hangSeconds }, 'inference worker hangs');
     this.#lose(reason);
     this.#giveUp(reason);
-    this.#host.kill().catch(() => undefined);
+    this.#abandoned = true;
+    this.#host.abandon();
   }
 
   #receive(message: WorkerMessage): void {

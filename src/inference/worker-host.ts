@@ -11,6 +11,8 @@ export interface WorkerHost {
   /** Settles, with the reason, when the worker is gone. */
   readonly exited: Promise<Error>;
   kill(): Promise<void>;
+  /** It hangs: it is ended as far as that can be done without harm, and not waited for. */
+  abandon(): void;
 }
 
 /** How long a thread may take to end by itself: what it has begun to run is run to its end. */
@@ -33,6 +35,11 @@ export function startThread(script: URL | string, setup: WorkerSetup): WorkerHos
       const late = setTimeout(() => worker.terminate(), STOP_MILLISECONDS);
       await exited;
       clearTimeout(late);
+    },
+    // Not terminated, for the same reason: it ends when its run does. Until then it has its core.
+    abandon: () => {
+      worker.postMessage(STOP);
+      worker.unref();
     },
   };
 }
@@ -71,6 +78,9 @@ export function startProcess(
       // It holds nothing that needs an orderly end, and the driver frees what is on the device.
       child.kill('SIGKILL');
       await exited;
+    },
+    abandon: () => {
+      child.kill('SIGKILL');
     },
   };
 }

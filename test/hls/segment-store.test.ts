@@ -119,6 +119,7 @@ describe('leftSessions', () => {
     writeFileSync(join(folder, '.facecast-session'), '1');
     expect(await leftSessions(join(root, 'running'))).toMatchObject([{ id: 'talk', inUse: true }]);
     expect(await untilUnused(join(root, 'running'), 'talk', Date.now() + 300)).toBe(false);
+    await expect(SegmentStore.create(folder)).rejects.toThrow('Another service is at work in');
     writeFileSync(join(folder, '.facecast-session'), '4194303');
     expect(await untilUnused(join(root, 'running'), 'talk', 0)).toBe(true);
   });

@@ -1,6 +1,6 @@
 // A worker, thread or process, that speaks the engine's protocol and dies of a `render`: at once, or, when it is asked for
 // two frames, after it has said that its device is broken; asked for three, it says so and lives on;
-// asked for four, it hangs. With FAKE_GPU it takes 100 MiB for every session.
+// asked for four, it hears and says nothing for 10 s. With FAKE_GPU it takes 100 MiB for every session.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
@@ -21,7 +21,9 @@ function takeGpuMemory(mib) {
 function serve(request) {
   if (request === 'stop') process.exit();
   const { id, call } = request;
-  if (call.type === 'render' && call.motion.frames === 4) for (;;);
+  if (call.type === 'render' && call.motion.frames === 4) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000);
+  }
   if (call.type === 'render' && call.motion.frames > 1) {
     const reason = 'CUDA failure 700: an illegal memory access was encountered';
     return send({ type: 'broken', reason }, () => call.motion.frames === 2 && process.exit(1));
