@@ -16,7 +16,7 @@ const lag = seconds.describe(
 const message = z.string().describe('For people; not to be parsed.');
 
 /** `processing`: speech is being turned into frames. `complete` and `error` are final. */
-export const sessionState = z.enum(['waiting_for_audio', 'processing', 'complete', 'error']);
+const sessionState = z.enum(['waiting_for_audio', 'processing', 'complete', 'error']);
 
 /** Where a stream is to be had. They carry a signature where the service signs them. */
 const streamUrls = {

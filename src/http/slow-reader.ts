@@ -1,7 +1,7 @@
 import type { Response } from 'express';
 
 /** An answer of which the client takes nothing for so long is given up. */
-export const SLOW_READER_MILLISECONDS = 30_000;
+const SLOW_READER_MILLISECONDS = 30_000;
 
 /**
  * Cuts off a client that does not read what it asked for: what waits for it takes memory, and its connection a place. To be

@@ -1,6 +1,7 @@
 import type { TransferListItem } from 'node:worker_threads';
 import type { Avatar, EngineDescription, GpuUse } from '../avatar/engine.js';
 import { AppError } from '../errors.js';
+import { HangWatch } from '../hang-watch.js';
 import type { Logger } from '../log.js';
 import { freeMemory, type Gpu } from './gpu.js';
 import { startProcess, startThread, type WorkerHost } from './worker-host.js';
@@ -13,12 +14,10 @@ export type WorkerPlace =
   | { readonly kind: 'process'; readonly gpu?: Gpu };
 
 /** A worker that owes answers and gives none for so long hangs. Opening a portrait, the longest there is, takes a second. */
-export const HANG_SECONDS = 60;
-/** Looked at so often in that time: while the whole machine sleeps, nobody looks. */
-const CHECKS_PER_HANG = 10;
+const HANG_SECONDS = 60;
 
 export interface EngineWorkerOptions extends WorkerSetup {
-  /** Default `HANG_SECONDS`. */
+  /** Default 60. */
   readonly hangSeconds?: number | undefined;
   /** Compiled `inference/worker.js`. */
   readonly script: URL | string;
@@ -46,12 +45,8 @@ export class EngineWorker {
   #reason: Error | undefined;
   /** It said itself that its device had failed. */
   #broken = false;
-  /** It has answered since the last check. */
-  #answered = false;
-  /** Checks in a row that found it silent. */
-  #silentChecks = 0;
   #abandoned = false;
-  readonly #checks: NodeJS.Timeout;
+  readonly #watch: HangWatch;
   #giveUp!: (reason: Error) => void;
 
   private constructor(host: WorkerHost, description: EngineDescription, logger: Logger, hangSeconds = HANG_SECONDS) {
@@ -66,7 +61,12 @@ export class EngineWorker {
       this.#lose(reason);
       return this.#reason!;
     });
-    this.#checks = setInterval(() => this.#check(hangSeconds), (hangSeconds * 1000) / CHECKS_PER_HANG).unref();
+    this.#watch = new HangWatch({
+      seconds: hangSeconds,
+      // Whoever waits for a turn may wait for long; but somebody's turn it is always, and that one gets an answer.
+      owes: () => this.#waiting.size > 0,
+      onHang: () => this.#abandon(hangSeconds),
+    });
   }
 
   /** Starts a worker and waits until it has loaded the pack and warmed it up. @throws Error why it could not */
@@ -146,7 +146,7 @@ export class EngineWorker {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#checks);
+    this.#watch.stop();
     if (!this.#abandoned) await this.#host.kill();
   }
 
@@ -177,11 +177,7 @@ export class EngineWorker {
     };
   }
 
-  /** Whoever waits for a turn may wait for long; but somebody's turn it is always, and that one gets an answer. */
-  #check(hangSeconds: number): void {
-    this.#silentChecks = this.#answered || this.#waiting.size === 0 ? 0 : this.#silentChecks + 1;
-    this.#answered = false;
-    if (this.#silentChecks <= CHECKS_PER_HANG) return;
+  #abandon(hangSeconds: number): void {
     const reason = new Error(`no answer for ${hangSeconds} s`);
     this.#logger.error({ calls: this.#waiting.size, hangSeconds }, 'inference worker hangs');
     this.#lose(reason);
@@ -191,7 +187,7 @@ export class EngineWorker {
   }
 
   #receive(message: WorkerMessage): void {
-    this.#answered = true;
+    this.#watch.note();
     if (message.type === 'broken') {
       this.#broken = true;
       this.#lose(new Error(message.reason));
@@ -210,7 +206,7 @@ export class EngineWorker {
   #lose(reason: Error): void {
     if (this.#reason) return;
     this.#reason = reason;
-    clearInterval(this.#checks);
+    this.#watch.stop();
     for (const { reject } of this.#waiting.values()) reject(this.#lostError());
     this.#waiting.clear();
     for (const avatar of this.avatars) avatar.onLost?.(this.#lostError());

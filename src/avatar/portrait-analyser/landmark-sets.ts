@@ -54,8 +54,6 @@ export const POINT = {
   noseBridge: 197,
   outerEyeLeft: 33,
   outerEyeRight: 263,
-  lipCornerLeft: 61,
-  lipCornerRight: 291,
   innerCornerLeft: 78,
   innerCornerRight: 308,
   upperLipMiddle: 13,
