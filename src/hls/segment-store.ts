@@ -1,4 +1,16 @@
-import { access, constants, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  access,
+  constants,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processMark, runsStill } from './process-mark.js';
@@ -202,7 +214,7 @@ async function makeFolder(path: string): Promise<void> {
 /** A session's folder that an earlier service has left. */
 export interface LeftSession {
   readonly id: string;
-  /** Since anything in it was written. */
+  /** Since anything in it was written, or somebody wanted it. */
   readonly idleMilliseconds: number;
   /** Whether it holds what is needed to go on. */
   readonly journaled: boolean;
@@ -235,6 +247,14 @@ export async function untilUnused(hlsDirectory: string, id: string, until: numbe
     await sleep(DYING_LOOK_MILLISECONDS);
   }
   return true;
+}
+
+/**
+ * Notes that somebody wanted a session, for `leftSessions` of another life: a stream that is only watched is not written to.
+ * @param at milliseconds since the epoch
+ */
+export async function noteActivity(hlsDirectory: string, id: string, at: number): Promise<void> {
+  await utimes(join(hlsDirectory, id), at / 1000, at / 1000);
 }
 
 /** Removes a folder that `leftSessions` has named. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as newUuid } from 'uuid';
 import { AppError } from '../errors.js';
-import { type LeftSession, leftSessions, removeSession, untilUnused } from '../hls/segment-store.js';
+import { type LeftSession, leftSessions, noteActivity, removeSession, untilUnused } from '../hls/segment-store.js';
 import type { Session } from './session.js';
 import { type NewSession, type OpenedSession, type OpenerOptions, SessionOpener } from './session-opener.js';
 
@@ -35,6 +35,8 @@ export class SessionRegistry {
   readonly #returning = new Set<string>();
   /** It is not known yet which these are. */
   #looking = false;
+  /** When a session was last wanted, as far as that is on disk. */
+  readonly #noted = new Map<string, number>();
   #draining = false;
 
   constructor(options: RegistryOptions) {
@@ -43,7 +45,7 @@ export class SessionRegistry {
     this.#maxSessions = options.maxSessions;
     const idleMilliseconds = options.idleMinutes * 60_000;
     this.#sweep = setInterval(
-      () => this.#expire(idleMilliseconds),
+      () => this.#lookForIdle(idleMilliseconds),
       Math.min(30_000, Math.max(50, idleMilliseconds / 4)),
     );
     this.#sweep.unref();
@@ -218,6 +220,7 @@ export class SessionRegistry {
   async delete(id: string): Promise<void> {
     const session = this.get(id);
     this.#sessions.delete(id);
+    this.#noted.delete(id);
     this.#changing.add(id);
     try {
       await session.close({ removeFiles: true });
@@ -283,10 +286,24 @@ export class SessionRegistry {
     }
   }
 
-  #expire(idleMilliseconds: number): void {
+  /** On disk, so that a session which is only watched does not pass for idle after a restart. */
+  #noteActivity(id: string, lastActivity: number): void {
+    const { hlsDirectory, logger } = this.#options;
+    if ((this.#noted.get(id) ?? 0) >= lastActivity) return;
+    this.#noted.set(id, lastActivity);
+    noteActivity(hlsDirectory, id, lastActivity).catch((err) => {
+      // Deleted meanwhile, or on a disk that takes nothing just now.
+      logger.debug({ err, session: id }, 'activity not noted');
+    });
+  }
+
+  #lookForIdle(idleMilliseconds: number): void {
     const now = Date.now();
     for (const { id, lastActivity, state } of this.#sessions.values()) {
-      if (state === 'processing' || now - lastActivity < idleMilliseconds) continue;
+      if (state === 'processing' || now - lastActivity < idleMilliseconds) {
+        this.#noteActivity(id, lastActivity);
+        continue;
+      }
       this.#options.logger.info({ session: id }, 'session idle for too long');
       this.delete(id).catch((err) =>
         this.#options.logger.error({ err, session: id }, 'idle session not closed cleanly'),

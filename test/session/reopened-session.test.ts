@@ -1,4 +1,16 @@
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -327,6 +339,23 @@ it('a session at work elsewhere is left alone, and told of in the log', async ()
     msg: 'session could not be brought back; its folder stays as it is',
   });
   expect(await readFile(marker, 'utf8')).toBe(String(process.ppid));
+});
+
+it('a talk that was watched until the service died is not idle', async () => {
+  await registry.drain(0);
+  // Looks for idle sessions every two seconds.
+  registry = begin({ idleMinutes: 8 / 60 });
+  const session = await open('talk');
+  await session.feed(chunk(0, true));
+  await session.finish();
+  const folder = join(hlsDirectory, 'talk');
+  while ((await readdir(folder)).includes('portrait')) await sleep(10);
+  const hourAgo = Date.now() / 1000 - 3600;
+  for (const path of [folder, join(folder, 'journal')]) await utimes(path, hourAgo, hourAgo);
+  session.touch();
+  while ((await stat(folder)).mtimeMs < session.lastActivity - 1000) await sleep(50);
+  await restart({ idleMinutes: 50 });
+  expect(registry.get('talk').state).toBe('complete');
 });
 
 it('is closed at once while the model is still being loaded', async () => {
