@@ -28,7 +28,7 @@ import { Instruments } from './metrics/instruments.js';
 import { capacityOf } from './session/capacity.js';
 import { SessionRegistry, starting } from './session/session-registry.js';
 
-// The composition root: settings -> checks -> listen -> engine -> ready; SIGTERM takes it down in reverse.
+// The composition root: settings -> checks -> listen -> sessions of before -> engine -> ready; SIGTERM takes it down in reverse.
 
 const MEGABYTE = 1024 * 1024;
 const root = join(import.meta.dirname, '..');
