@@ -11,12 +11,20 @@ const LINES = [
   { key: 'p99', label: '99 %', at: 34, colour: '#174a7c' },
 ];
 
-/** @param summaries of live sessions, as `summarise` returns them, more of them in each @returns an SVG document */
-export function chart(summaries) {
+/**
+ * @param runs live sessions as `summarise` returns them. Only those that more sessions were taken in than in any before
+ *   are drawn: a service that is full takes no more, however many ask.
+ * @returns an SVG document
+ */
+export function chart(runs) {
+  const summaries = runs.filter(
+    ({ admitted, latenessMilliseconds }, i) =>
+      latenessMilliseconds && runs.slice(0, i).every((before) => before.admitted < admitted),
+  );
   const counts = summaries.map(({ admitted }) => admitted);
   const lateness = LINES.map((line) => ({
     ...line,
-    values: summaries.map(({ latenessMilliseconds }) => Math.max(0, latenessMilliseconds?.[line.key] ?? 0)),
+    values: summaries.map(({ latenessMilliseconds }) => Math.max(0, latenessMilliseconds[line.key])),
   }));
   const shares = summaries.map(
     ({ lateFrames, admitted, seconds }) => (100 * lateFrames) / (admitted * seconds * FRAMES_PER_SECOND),
@@ -39,9 +47,11 @@ function panel(left, title, counts, lines, { mark, word }) {
   const x = (count) => left + (last > first ? ((count - first) / (last - first)) * width : width / 2);
   const y = (value) => top + height * (1 - value / high);
   const parts = [`<text x="${left}" y="${top - 20}" font-weight="bold">${title}</text>`];
-  for (let value = 0; value <= high; value += step) {
+  for (let value = 0; value <= high + step / 2; value += step) {
     parts.push(`<path d="M${left} ${round(y(value))}h${width}" stroke="#ddd"/>`);
-    parts.push(`<text x="${left - 8}" y="${round(y(value) + 4)}" text-anchor="end">${value}</text>`);
+    parts.push(
+      `<text x="${left - 8}" y="${round(y(value) + 4)}" text-anchor="end">${Number(value.toPrecision(3))}</text>`,
+    );
   }
   for (const count of counts) {
     parts.push(`<text x="${round(x(count))}" y="${top + height + 18}" text-anchor="middle">${count}</text>`);
@@ -52,12 +62,9 @@ function panel(left, title, counts, lines, { mark, word }) {
     parts.push(`<text x="${left + 4}" y="${round(y(mark) - 5)}" fill="#b0413e">${word}</text>`);
   }
   for (const { label, at, colour, values } of lines) {
-    const points = values.map((value, i) => `${round(x(counts[i]))},${round(y(value))}`).join(' ');
-    parts.push(`<polyline points="${points}" fill="none" stroke="${colour}" stroke-width="2"/>`);
-    for (const point of points.split(' ')) {
-      const [cx, cy] = point.split(',');
-      parts.push(`<circle cx="${cx}" cy="${cy}" r="2.5" fill="${colour}"/>`);
-    }
+    const points = values.map((value, i) => [round(x(counts[i])), round(y(value))]);
+    parts.push(`<polyline points="${points.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`);
+    for (const [cx, cy] of points) parts.push(`<circle cx="${cx}" cy="${cy}" r="2.5" fill="${colour}"/>`);
     if (label) {
       parts.push(`<text x="${left + width - at}" y="${top - 4}" fill="${colour}" font-weight="bold">${label}</text>`);
     }

@@ -3,10 +3,12 @@ import type { Logger } from '../log.js';
 import { Encoder } from './encoder.js';
 import type { EncoderFormat } from './encoder-arguments.js';
 
-/** Two seconds are enough: the kernel counts in hundredths. */
-const SECONDS = 2;
+/** Starting takes as much as two seconds of video, once: that is left out. */
+const WARM_SECONDS = 1;
+/** The kernel counts in hundredths. */
+const SECONDS = 3;
 /** Where the kernel does not tell: CPU seconds per second of 512x512 video, measured on two shared cores. */
-const USUAL_COST = 0.1;
+const USUAL_COST = 0.06;
 const TICKS_PER_SECOND = 100;
 
 /**
@@ -15,28 +17,33 @@ const TICKS_PER_SECOND = 100;
  */
 export async function measureEncoderCost(format: EncoderFormat, logger: Pick<Logger, 'error'>): Promise<number> {
   const { width, height, fps, soundRate } = format;
-  const frames = SECONDS * fps;
-  let cost: Promise<number | undefined> | undefined;
+  const [warm, last] = [WARM_SECONDS * fps, (WARM_SECONDS + SECONDS) * fps];
+  // Read while the process is still there.
+  let before: Promise<number | undefined> | undefined;
+  let after: Promise<number | undefined> | undefined;
   let pictures = 0;
   const encoder = await Encoder.open({
     ...format,
     logger,
     onPacket: ({ kind }) => {
-      // Read while the process is still there, with all but its last frames done.
-      if (kind === 'video' && ++pictures === frames) cost ??= cpuSeconds(encoder.pid);
+      if (kind !== 'video') return;
+      pictures++;
+      if (pictures === warm) before = cpuSeconds(encoder.pid);
+      else if (pictures === last) after = cpuSeconds(encoder.pid);
     },
     onError: () => undefined,
   });
   try {
     // The pictures of a second beyond push the last counted ones out.
-    encoder.writeSound(new Float32Array((SECONDS + 1) * soundRate));
-    for (let frame = 0; frame < frames + fps; frame++) encoder.writeFrames(movingPicture(width, height, frame));
+    encoder.writeSound(new Float32Array((WARM_SECONDS + SECONDS + 1) * soundRate));
+    for (let frame = 0; frame < last + fps; frame++) encoder.writeFrames(movingPicture(width, height, frame));
     await encoder.end();
   } finally {
     await encoder.close();
   }
-  const seconds = await cost;
-  return seconds === undefined ? USUAL_COST * ((width * height) / 512 ** 2) : seconds / SECONDS;
+  const [begun, done] = [await before, await after];
+  if (begun === undefined || done === undefined) return USUAL_COST * ((width * height) / 512 ** 2);
+  return (done - begun) / SECONDS;
 }
 
 /** A soft pattern that drifts by a pixel a frame, as I420. */

@@ -68,10 +68,20 @@ describe('the curve', () => {
     expect(share[2]).toBeLessThan(share[0]);
   });
 
-  it('bears a single run', () => {
-    const [points] = pointsOf(chart([run(6, 100, 0)]));
-    expect(points).toHaveLength(1);
-    expect(points.join()).not.toContain('NaN');
+  it('draws a run that took no more sessions than one before, or nothing, no second time', () => {
+    const refused = { ...run(2, 40, 3), sessions: 3 };
+    const [points] = pointsOf(chart([run(1, 10, 0), run(2, 40, 0), refused, { ...run(0, 0, 0), admitted: 0 }]));
+    expect(points).toHaveLength(2);
+    const unseen = { ...run(4, 0, 0), latenessMilliseconds: undefined };
+    expect(pointsOf(chart([run(3, 20, 0), unseen]))[0]).toHaveLength(1);
+  });
+
+  it('bears a single run, or none, and has round numbers', () => {
+    for (const runs of [[run(6, 100, 2)], []]) {
+      const svg = chart(runs);
+      expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+      expect(svg).not.toMatch(/\d\.\d{4}/);
+    }
   });
 });
 
