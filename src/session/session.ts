@@ -8,8 +8,9 @@ import type { Logger } from '../log.js';
 import type { Instruments } from '../metrics/instruments.js';
 import { timed } from '../metrics/timed.js';
 import { FeedOrder } from './feed-order.js';
-import { bytesOfSound, soundOfNoted } from './noted-sound.js';
+import { bytesOfSound } from './noted-sound.js';
 import type { Recovery } from './recovery.js';
+import { Replay } from './replay.js';
 import { SessionEvents } from './session-events.js';
 import type { Accepted, SessionJournal } from './session-journal.js';
 import type { SpeechFile } from './speech-file.js';
@@ -87,6 +88,8 @@ export class Session {
   #interruptions = 0;
   /** Sounds that were accepted. */
   #sounds = 0;
+  /** What was taken in again, where the session came back. */
+  #replay: Replay | undefined;
   #lastActivity = Date.now();
   /** When speech was last accepted, or the session opened. */
   #fedAt = Date.now();
@@ -120,7 +123,9 @@ export class Session {
         this.events.tell('lagging', frame, { detail });
       },
       onShown: (frame, sound, seconds) => {
-        this.#note({ kind: 'shown', frame, sound, seconds });
+        // The journal counts in the whole sound, and the talk in what it was given of it.
+        const heardBefore = this.#replay?.heardSeconds(sound) ?? 0;
+        this.#note({ kind: 'shown', frame, sound, seconds: heardBefore + seconds });
         this.#forgetSaid();
       },
       onComplete: () => this.#completed(),
@@ -187,13 +192,15 @@ export class Session {
 
   /**
    * Accepts one chunk: when this resolves, its sound will be played. A refused chunk changes nothing.
+   * @param signal drops it, its bytes included, as long as its turn has not come
    * @returns `'duplicate'` when a chunk of this index was accepted before
-   * @throws AppError `session_closed` after the final chunk, `session_lagging` when too much waits, `invalid_audio`
+   * @throws AppError `session_closed` after the final chunk, `session_lagging` when too much waits, `invalid_audio`; the
+   *   signal's reason
    */
-  async feed({ audio, index, final }: SpeechChunk): Promise<'accepted' | 'duplicate'> {
+  async feed({ audio, index, final }: SpeechChunk, signal?: AbortSignal): Promise<'accepted' | 'duplicate'> {
     this.touch();
     const interruptions = this.#interruptions;
-    return this.#order.run(index, async () => {
+    const accept = async () => {
       this.#refuseIfOver();
       const pcm =
         audio &&
@@ -205,7 +212,8 @@ export class Session {
       const { contentType = '', fileName = '' } = audio ?? {};
       await this.#accept({ kind: 'chunk', index, final, contentType, fileName }, heard && audio?.bytes, heard);
       return 'accepted' as const;
-    });
+    };
+    return this.#order.run(index, accept, signal);
   }
 
   /**
@@ -254,13 +262,19 @@ export class Session {
    * @param ready what is to be waited for first
    * @throws AppError as `feed` does
    */
-  async replay({ retaken, lastIndex, sounds }: Recovery, ready?: Promise<void>): Promise<void> {
+  async replay(recovery: Recovery, ready?: Promise<void>): Promise<void> {
+    const { lastIndex, sounds } = recovery;
     if (lastIndex !== undefined) this.#order.resumeAfter(lastIndex);
+    const replay = new Replay(recovery, this.audioSampleRate);
+    this.#replay = replay;
     await this.#order.run(undefined, async () => {
       await ready;
-      for (const entry of retaken) {
-        this.#sounds = entry.sound ?? sounds;
-        await this.#take(entry.accepted, await soundOfNoted(entry, this.audioSampleRate));
+      while (replay.next) {
+        const { accepted, sound = sounds } = replay.next;
+        const pcm = await replay.sound();
+        this.#sounds = sound;
+        replay.advance();
+        await this.#take(accepted, pcm);
       }
       this.#sounds = sounds;
     });

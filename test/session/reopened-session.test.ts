@@ -285,6 +285,30 @@ it('and says the rest when it is there again, where there is none', async () => 
   expect(again.queuedSeconds).toBeLessThanOrEqual(3);
 });
 
+it('what was heard of one utterance is not said again, however often the service dies in it', async () => {
+  const shown = async () => (await journaled('live')).filter(({ kind }) => kind === 'shown');
+  let session = await open('live', { record: true });
+  await session.speak({ samples: new Float32Array(20 * 16_000).fill(0.1), sampleRate: 16_000 });
+  await session.endUtterance();
+  const left: number[] = [];
+  for (let life = 1; life <= 2; life++) {
+    const before = await shown();
+    while ((await shown()).length < before.length + 2) await sleep(20);
+    const notes = await shown();
+    // What was noted behind the stream's end counts no more.
+    const known = before.findLast(({ frame }) => Number(frame) <= session.stream.firstFrame);
+    // A life that counted from where it began would be behind the one before.
+    for (const { seconds } of notes.slice(before.length)) expect(seconds).toBeGreaterThan(Number(known?.seconds ?? 0));
+    while (session.stream.framesStored < Number(notes.at(-1)!.frame)) await sleep(20);
+    await crash('live');
+    await restart();
+    session = registry.get('live');
+    while (session.queuedSeconds === 0) await sleep(5);
+    left.push(session.queuedSeconds);
+  }
+  expect(left[1]).toBeLessThan(left[0]!);
+}, 30_000);
+
 it('a session that is on its way back is neither lost nor free', async () => {
   await open('talk', { record: false });
   await registry.drain(10);
