@@ -167,18 +167,20 @@ export class SessionRegistry {
       journaled && idleMilliseconds <= idleMinutes * 60_000;
     const usable = left.filter(isUsable);
     for (const { id } of usable) this.#returning.add(id);
+    const removed = this.#removeLeft(left.filter((each) => !isUsable(each) && !each.inUse).map(({ id }) => id));
     const order = ({ inUse, idleMilliseconds }: LeftSession) => (inUse ? Number.POSITIVE_INFINITY : idleMilliseconds);
     const goneBy = Date.now() + DYING_MILLISECONDS;
     for (const { id } of usable.sort((one, other) => (order(one) < order(other) ? -1 : 1))) {
-      if (this.#draining) return;
+      if (this.#draining) break;
       await this.#bringBack(id, serving, goneBy);
     }
+    await removed;
+    if (this.#draining) return;
     if (usable.length > 0) {
       const facts = { sessions: usable.length, byState: this.countByState() };
       logger.info(facts, 'brought back the sessions of an earlier service');
     }
     this.#warnIfFull();
-    await this.#removeLeft(left.filter((each) => !isUsable(each) && !each.inUse).map(({ id }) => id));
   }
 
   /** @param goneBy when a service that still seems to be at work there should be gone, milliseconds since the epoch */
@@ -196,12 +198,15 @@ export class SessionRegistry {
     }
   }
 
+  /** Their ids are taken until they are gone: a session that was opened in such a folder meanwhile would go with it. */
   async #removeLeft(ids: readonly string[]): Promise<void> {
     const { hlsDirectory, logger } = this.#options;
+    for (const id of ids) this.#changing.add(id);
     for (const id of ids) {
       await removeSession(hlsDirectory, id).catch((err) =>
         logger.error({ err, session: id }, 'what an earlier service has left could not be removed'),
       );
+      this.#changing.delete(id);
     }
     if (ids.length > 0) logger.info({ sessions: ids }, 'removed what an earlier service has left');
   }

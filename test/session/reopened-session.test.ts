@@ -19,6 +19,7 @@ import { AppError } from '../../src/errors.js';
 import { createLogger } from '../../src/log.js';
 import { Instruments } from '../../src/metrics/instruments.js';
 import { JournalReader } from '../../src/session/journal-reader.js';
+import type { Session } from '../../src/session/session.js';
 import type { SessionEvent, SessionEvents } from '../../src/session/session-events.js';
 import { SessionJournal } from '../../src/session/session-journal.js';
 import { type RegistryOptions, SessionRegistry } from '../../src/session/session-registry.js';
@@ -322,6 +323,29 @@ it('a session that is on its way back is neither lost nor free', async () => {
   await restoring;
   expect(registry.get('talk').live).toBe(true);
   expect(() => registry.get('nobody')).toThrow(expect.objectContaining({ code: 'session_not_found' }));
+});
+
+it('a session that takes the id of an idle one during a start keeps its folder', async () => {
+  for (const id of ['lobby', 'a', 'b']) await open(id, { record: false });
+  await registry.drain(0);
+  const hoursAgo = Date.now() / 1000 - 2 * 3600;
+  for (const path of ['lobby/journal', 'lobby']) await utimes(join(hlsDirectory, path), hoursAgo, hoursAgo);
+  registry = begin();
+  const restoring = registry.restore();
+  let session: Session | undefined;
+  while (!session) {
+    session = await open('lobby').catch((error) => {
+      expect(error).toMatchObject({ code: 'session_exists' });
+      return undefined;
+    });
+    await new Promise(setImmediate);
+  }
+  await restoring;
+  expect(log.find(({ msg }) => msg.startsWith('removed'))).toMatchObject({ sessions: ['lobby'] });
+  await session.feed(chunk(0, true));
+  while (!session.over) await sleep(10);
+  expect(session.state).toBe('complete');
+  expect(await readdir(join(hlsDirectory, 'lobby'))).toContain('segment-00001.m4s');
 });
 
 it('what comes back can be seen and fed before the model is there, and goes on when it is', async () => {
