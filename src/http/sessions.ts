@@ -19,7 +19,7 @@ import { only } from './only.js';
 import { noteSession } from './request-record.js';
 import { sendEvents } from './session-events.js';
 import { type UrlSigner, withQuery } from './signed-urls.js';
-import { AUDIO_FILE, IMAGE_FILE, type UploadOptions, uploadHandlers } from './uploads.js';
+import { AUDIO_FILE, IMAGE_FILE, type UploadOptions, uploadReceivers } from './uploads.js';
 
 const CHUNKED = '/api/audio-driven/chunked';
 
@@ -29,95 +29,105 @@ export function sessionRoutes(
   { signer, uploads }: { readonly signer?: UrlSigner | undefined; readonly uploads?: UploadOptions } = {},
 ): Router {
   const router = Router();
-  const receive = uploadHandlers(uploads);
+  const receive = uploadReceivers(uploads);
   // `feed` without a file may come as a plain form.
   router.use(urlencoded({ extended: false, limit: '64kb' }));
 
-  router.post('/init', receive.image, async (request, response) => {
-    const form = parseForm(initSchema, request.body);
-    const portrait = requireFile(
-      request,
-      IMAGE_FILE,
-      `a portrait is required, as PNG, JPEG or WebP of at most ${IMAGE_FILE.megabytes} MB`,
-    );
-    const chunkDuration = windowSeconds(form);
-    const wanted = {
-      id: form.session_id,
-      image: portrait.buffer,
-      live: form.live ? { record: form.record } : undefined,
-      chunkDuration,
-      audioSampleRate: form.audio_sample_rate,
-      pictureSize: form.size,
-      avatar: {
-        crop: form.crop,
-        seed: form.seed,
-        nfe: form.nfe,
-        cfgScale: form.cfg_scale,
-        poseStyle: form.pose_style as [number, number, number] | undefined,
-        gazeStyle: form.gaze_style as [number, number] | undefined,
-      },
-    };
-    if (form.session_id) noteSession(response, form.session_id);
-    const { session, warnings } = await registry().open(wanted, untilGone(response));
-    noteSession(response, session.id);
-    const notes = [...warnings, ...unknownFields(initSchema, request.body)];
-    if (form.record && !form.live) notes.push('record: a session that is not live is kept whole anyway.');
-    response.json({
-      status: 'success',
-      session_id: session.id,
-      ...streamUrls(session.id, signer),
-      message: 'Session ready. Feed speech to /api/audio-driven/chunked/feed.',
-      live: session.live,
-      ...(session.live && { stream_url: `${CHUNKED}/stream/${session.id}` }),
-      events_url: `${CHUNKED}/events/${session.id}`,
-      chunk_duration: chunkDuration,
-      audio_sample_rate: form.audio_sample_rate,
-      ...(notes.length > 0 && { warnings: notes }),
-    } satisfies z.input<typeof initAnswer>);
-  });
+  router.post(
+    '/init',
+    receive.image(async (request, response) => {
+      const form = parseForm(initSchema, request.body);
+      const portrait = requireFile(
+        request,
+        IMAGE_FILE,
+        `a portrait is required, as PNG, JPEG or WebP of at most ${IMAGE_FILE.megabytes} MB`,
+      );
+      const chunkDuration = windowSeconds(form);
+      const wanted = {
+        id: form.session_id,
+        image: portrait.buffer,
+        live: form.live ? { record: form.record } : undefined,
+        chunkDuration,
+        audioSampleRate: form.audio_sample_rate,
+        pictureSize: form.size,
+        avatar: {
+          crop: form.crop,
+          seed: form.seed,
+          nfe: form.nfe,
+          cfgScale: form.cfg_scale,
+          poseStyle: form.pose_style as [number, number, number] | undefined,
+          gazeStyle: form.gaze_style as [number, number] | undefined,
+        },
+      };
+      if (form.session_id) noteSession(response, form.session_id);
+      const { session, warnings } = await registry().open(wanted, untilGone(response));
+      noteSession(response, session.id);
+      const notes = [...warnings, ...unknownFields(initSchema, request.body)];
+      if (form.record && !form.live) notes.push('record: a session that is not live is kept whole anyway.');
+      response.json({
+        status: 'success',
+        session_id: session.id,
+        ...streamUrls(session.id, signer),
+        message: 'Session ready. Feed speech to /api/audio-driven/chunked/feed.',
+        live: session.live,
+        ...(session.live && { stream_url: `${CHUNKED}/stream/${session.id}` }),
+        events_url: `${CHUNKED}/events/${session.id}`,
+        chunk_duration: chunkDuration,
+        audio_sample_rate: form.audio_sample_rate,
+        ...(notes.length > 0 && { warnings: notes }),
+      } satisfies z.input<typeof initAnswer>);
+    }),
+  );
 
-  router.post('/feed', receive.audio, async (request, response) => {
-    const form = parseForm(feedSchema, request.body);
-    noteSession(response, form.session_id);
-    const sessions = registry();
-    const session = sessions.get(form.session_id);
-    if (sessions.draining) throw shuttingDown();
-    // A talk may be ended with nothing more to say, but not with something that was meant to be said.
-    const mayLack = form.is_final_chunk && !cameAsText(request, AUDIO_FILE);
-    const file = mayLack
-      ? request.file
-      : requireFile(request, AUDIO_FILE, 'speech is required, unless is_final_chunk is true');
-    response.locals.queue = () => queueOf(session);
-    const outcome = await session.feed({
-      index: form.chunk_index,
-      final: form.is_final_chunk,
-      audio: file?.size ? { bytes: file.buffer, contentType: file.mimetype, fileName: file.originalname } : undefined,
-    });
-    response.json({
-      status: 'success',
-      session_id: session.id,
-      buffer_samples: session.bufferedSamples,
-      frames_generated: session.framesGenerated,
-      ...queueOf(session),
-      session_status: session.state,
-      message: outcome === 'duplicate' ? 'Chunk was accepted before; not played again.' : 'Audio accepted.',
-    } satisfies z.input<typeof feedAnswer>);
-  });
+  router.post(
+    '/feed',
+    receive.audio(async (request, response) => {
+      const form = parseForm(feedSchema, request.body);
+      noteSession(response, form.session_id);
+      const sessions = registry();
+      const session = sessions.get(form.session_id);
+      if (sessions.draining) throw shuttingDown();
+      // A talk may be ended with nothing more to say, but not with something that was meant to be said.
+      const mayLack = form.is_final_chunk && !cameAsText(request, AUDIO_FILE);
+      const file = mayLack
+        ? request.file
+        : requireFile(request, AUDIO_FILE, 'speech is required, unless is_final_chunk is true');
+      response.locals.queue = () => queueOf(session);
+      const chunk = {
+        index: form.chunk_index,
+        final: form.is_final_chunk,
+        audio: file?.size ? { bytes: file.buffer, contentType: file.mimetype, fileName: file.originalname } : undefined,
+      };
+      const outcome = await session.feed(chunk, untilGone(response));
+      response.json({
+        status: 'success',
+        session_id: session.id,
+        buffer_samples: session.bufferedSamples,
+        frames_generated: session.framesGenerated,
+        ...queueOf(session),
+        session_status: session.state,
+        message: outcome === 'duplicate' ? 'Chunk was accepted before; not played again.' : 'Audio accepted.',
+      } satisfies z.input<typeof feedAnswer>);
+    }),
+  );
 
   // The form has no file, but clients that know only multipart send it as one.
-  router.post('/interrupt', receive.none, async (request, response) => {
-    const form = parseForm(interruptSchema, request.body);
-    noteSession(response, form.session_id);
-    const session = registry().get(form.session_id);
-    const { droppedSeconds } = await session.interrupt();
-    response.json({
-      status: 'success',
-      session_id: session.id,
-      dropped_seconds: droppedSeconds,
-      session_status: session.state,
-      message: droppedSeconds > 0 ? 'Interrupted.' : 'Nothing was waiting to be said.',
-    } satisfies z.input<typeof interruptAnswer>);
-  });
+  router.post(
+    '/interrupt',
+    receive.none(async (request, response) => {
+      const form = parseForm(interruptSchema, request.body);
+      noteSession(response, form.session_id);
+      const session = registry().get(form.session_id);
+      const { droppedSeconds } = await session.interrupt();
+      response.json({
+        status: 'success',
+        session_id: session.id,
+        dropped_seconds: droppedSeconds,
+        session_status: session.state,
+        message: droppedSeconds > 0 ? 'Interrupted.' : 'Nothing was waiting to be said.',
+      } satisfies z.input<typeof interruptAnswer>);
+    }),
+  );
 
   router.get('/events/:sessionId', (request, response) => sendEvents(registry().get(idOf(request)), request, response));
 

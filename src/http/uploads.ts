@@ -36,13 +36,16 @@ const UPLOAD_MILLISECONDS = 240_000;
 /** Limits of a form that are none of its file's. */
 const FORM_LIMITS = { fields: 32, fieldSize: 64 * 1024, parts: 33, headerPairs: 32 };
 
-export interface UploadHandlers {
+/** Reads the form, then has it worked with; its bytes are counted until that has settled, whether the client is still there or not. */
+export type Receiver = (work: (request: Request, response: Response) => unknown) => RequestHandler;
+
+export interface UploadReceivers {
   /** The portrait of `init`. */
-  readonly image: RequestHandler;
+  readonly image: Receiver;
   /** A chunk of speech of `feed`. */
-  readonly audio: RequestHandler;
+  readonly audio: Receiver;
   /** A form that holds no file. */
-  readonly none: RequestHandler;
+  readonly none: Receiver;
 }
 
 export interface UploadOptions {
@@ -51,8 +54,8 @@ export interface UploadOptions {
   readonly uploadMilliseconds?: number;
 }
 
-/** Handlers that read forms into memory, and no byte more than allowed. */
-export function uploadHandlers(options: UploadOptions = {}): UploadHandlers {
+/** What reads forms into memory, and no byte more than allowed. */
+export function uploadReceivers(options: UploadOptions = {}): UploadReceivers {
   const settings = {
     memory: options.memory ?? new UploadMemory(USUAL_MEGABYTES * MEGABYTE),
     stallMilliseconds: options.stallMilliseconds ?? STALL_MILLISECONDS,
@@ -66,15 +69,15 @@ export function uploadHandlers(options: UploadOptions = {}): UploadHandlers {
 }
 
 /** @param rule of the form's one file; undefined: it has none */
-function receive(settings: Required<UploadOptions>, rule?: FileRule): RequestHandler {
-  return (request: Request, response: Response, next: NextFunction) => {
+function receive(settings: Required<UploadOptions>, rule?: FileRule): Receiver {
+  return (work) => (request: Request, response: Response, next: NextFunction) => {
     let over = false;
     const end = (error?: AppError) => {
       if (over) return;
       over = true;
       clearTimeout(deadline);
       request.setTimeout(0);
-      if (!error) return next();
+      if (!error) return void use();
       upload.release();
       if (!request.readableEnded) dropRest(request, response);
       next(error);
@@ -82,9 +85,19 @@ function receive(settings: Required<UploadOptions>, rule?: FileRule): RequestHan
     const late = () => end(new AppError('upload_timeout', 'The upload came too slowly, and was given up.'));
     const deadline = setTimeout(late, settings.uploadMilliseconds);
     const upload = settings.memory.open(end);
+    const use = async () => {
+      try {
+        await work(request, response);
+      } catch (thrown) {
+        next(thrown);
+      } finally {
+        upload.release();
+      }
+    };
     response.once('close', () => {
       clearTimeout(deadline);
-      upload.release();
+      // What is being worked with is held by that, also when nobody waits for the answer any more.
+      if (!over) upload.release();
     });
     request.setTimeout(settings.stallMilliseconds, late);
     try {

@@ -7,7 +7,7 @@ import express, { type Request, type Response } from 'express';
 import { WebSocket, WebSocketServer } from 'ws';
 import { untilGone } from '../../src/http/client-gone.js';
 import { createHttpServer, type HttpServer } from '../../src/http/server.js';
-import { uploadHandlers } from '../../src/http/uploads.js';
+import { uploadReceivers } from '../../src/http/uploads.js';
 import { Http2Client } from '../support/http2-client.js';
 import { makeCertificate } from '../support/tls.js';
 
@@ -31,9 +31,10 @@ function testApp() {
   app.get('/large', compression({ threshold: 0 }), (_request, response) => {
     response.type('text/plain').send('all work and no play '.repeat(10_000));
   });
-  app.post('/upload', uploadHandlers().image, (request, response) => {
+  const upload = uploadReceivers().image((request, response) => {
     response.json({ bytes: request.file?.size ?? null, fields: request.body ?? null });
   });
+  app.post('/upload', upload);
   app.get('/slow', async (_request, response) => {
     const signal = untilGone(response);
     seen.push('slow');

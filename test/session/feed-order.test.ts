@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { AppError } from '../../src/errors.js';
 import { FeedOrder } from '../../src/session/feed-order.js';
 
@@ -37,5 +39,46 @@ describe('FeedOrder', () => {
       code: 'chunk_missing',
       message: expect.stringMatching(/chunk_index: 3 came, but 0 did not/),
     });
+  });
+
+  it('gives up a chunk whose caller leaves before its turn, and lets go of what it holds', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage: () => void = runInNewContext('gc');
+    const order = new FeedOrder(60);
+    let open!: () => void;
+    const holding = order.run(undefined, () => new Promise<void>((resolve) => (open = resolve)));
+    const leaving = new AbortController();
+    const played: number[] = [];
+    const feed = (index?: number) => {
+      const sound = new Uint8Array(1000);
+      const run = order.run(index, async () => void played.push(sound.length), leaving.signal);
+      return { sound: new WeakRef(sound), run };
+    };
+    const chunks = [feed(), feed(0), feed(7)];
+    await new Promise((resolve) => setImmediate(resolve));
+    leaving.abort(new Error('left'));
+    for (const { run } of chunks) await expect(run).rejects.toThrow('left');
+    await expect(feed().run).rejects.toThrow('left');
+    await new Promise((resolve) => setImmediate(resolve));
+    collectGarbage();
+    expect(chunks.map(({ sound }) => sound.deref())).toEqual([undefined, undefined, undefined]);
+    open();
+    await holding;
+    await expect(order.run(0, async () => 'played')).resolves.toBe('played');
+    expect(played).toEqual([]);
+  });
+
+  it('a chunk whose turn has come is accepted, though its caller leaves', async () => {
+    const order = new FeedOrder(1);
+    const leaving = new AbortController();
+    const run = order.run(
+      0,
+      async () => {
+        leaving.abort();
+        return 'played';
+      },
+      leaving.signal,
+    );
+    await expect(run).resolves.toBe('played');
   });
 });
