@@ -250,8 +250,13 @@ export class Session {
     this.#interruptions++;
     // Noted at once: what is accepted while it is being carried out follows it.
     const noted = this.#note({ kind: 'interrupted' });
-    const droppedSeconds = (await this.#talk.interrupt()) / MODEL_SAMPLE_RATE;
-    await noted;
+    const [dropped, notTakenIn] = await Promise.all([
+      this.#talk.interrupt(),
+      // How much that is can only be said where it can be read.
+      this.#replay?.silence().catch((err) => this.#logger.warn({ err }, 'sound that is left out not read')),
+      noted,
+    ]);
+    const droppedSeconds = dropped / MODEL_SAMPLE_RATE + (notTakenIn ?? 0);
     this.#forgetSaid();
     this.events.tell('interrupted', this.framesGenerated, { droppedSeconds });
     return { droppedSeconds };
@@ -277,6 +282,7 @@ export class Session {
         await this.#take(accepted, pcm);
       }
       this.#sounds = sounds;
+      await replay.settled();
     });
   }
 

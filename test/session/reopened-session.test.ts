@@ -374,6 +374,31 @@ it('what comes back can be seen and fed before the model is there, and goes on w
   expect(again.framesGenerated).toBe(50);
 });
 
+it('an interruption that comes before the model drops what waits to be said again, and not the end', async () => {
+  const session = await open('live', { record: false });
+  await session.speak({ samples: new Float32Array(2 * 16_000).fill(0.1), sampleRate: 16_000 });
+  await session.feed(chunk(0, true));
+  await crash('live');
+  await registry.drain(0);
+  let serve!: () => void;
+  const serving = new Promise<void>((resolve) => {
+    serve = resolve;
+  });
+  registry = begin({ engine: { ...engine, open: () => serving.then(() => avatar) } });
+  await registry.restore(serving);
+  const again = registry.get('live');
+  const { droppedSeconds } = await again.interrupt();
+  expect(droppedSeconds).toBeGreaterThan(1);
+  expect(droppedSeconds).toBeLessThanOrEqual(2.5);
+  expect((await again.interrupt()).droppedSeconds).toBe(0);
+  const heard: string[] = [];
+  again.events.subscribe(({ type }) => heard.push(type));
+  serve();
+  while (!again.over) await sleep(10);
+  expect(again.state).toBe('complete');
+  expect(heard).toEqual(['closed']);
+});
+
 it('a session at work elsewhere is left alone, and told of in the log', async () => {
   await open('talk', { record: false });
   await registry.drain(10);
