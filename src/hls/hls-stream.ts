@@ -212,6 +212,16 @@ export class HlsStream {
     return this.#published.framesStored;
   }
 
+  /** A segment ends here, and from here on another after each `segmentFrames`, unless FFmpeg is replaced or the talk ends. */
+  get segmentsFrom(): number {
+    return this.#packager.encodedFrom;
+  }
+
+  /** See `HlsStreamOptions`. */
+  get segmentFrames(): number {
+    return this.#options.segmentFrames;
+  }
+
   /** Whole segments so far. */
   get segments(): number {
     return this.#published.segments;

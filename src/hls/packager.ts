@@ -81,16 +81,23 @@ export class Packager {
   #parts: Part[] = [];
   #segmentFrames = 0;
   #discontinuity = false;
+  #encodedFrom = 0;
 
   constructor(options: PackagerOptions) {
     this.#options = options;
     if (!options.after) return;
     const { segments, parts, nextFrame } = options.after;
     this.#nextFrame = nextFrame;
+    this.#encodedFrom = nextFrame;
     this.#nextPacket = this.#packetsUntil(nextFrame);
     this.#segments = segments;
     this.#partsCut = parts;
     this.#discontinuity = segments > 0;
+  }
+
+  /** The first frame of the encoder at work: from there on each segment holds `segmentFrames`. */
+  get encodedFrom(): number {
+    return this.#encodedFrom;
   }
 
   /**
@@ -117,6 +124,7 @@ export class Packager {
       throw new RangeError(`Restart at frame ${firstFrame}, but ${this.#nextFrame} is the next one.`);
     }
     this.cutSegment();
+    this.#encodedFrom = firstFrame;
     // RFC 8216bis 4.4.4.3: EXT-X-DISCONTINUITY is there for a change of the encoding sequence. Before the first part there
     // is nothing to be discontinuous with.
     this.#discontinuity = this.#segments > 0;

@@ -1,7 +1,7 @@
-import { FRAMES_PER_SECOND } from '../audio/audio-chunk-buffer.js';
 import { now } from '../clock.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { Instruments } from '../metrics/instruments.js';
+import { HeardSpeech } from './heard-speech.js';
 import { LateShare } from './late-share.js';
 import type { LiveSpeech } from './live-speech.js';
 import { type LiveFrame, type LiveTimeline, PATIENCE_MILLISECONDS } from './live-timeline.js';
@@ -38,10 +38,11 @@ export class LivePresenter {
   #lateFrames = 0;
   readonly #lateShare = new LateShare(now);
   #lagReportedAt = Number.NEGATIVE_INFINITY;
-  #notedPosition = 0;
+  readonly #heard: HeardSpeech;
 
   constructor(parts: LivePresenterParts) {
     this.#parts = parts;
+    this.#heard = new HeardSpeech(parts.speech, parts.stream);
   }
 
   /** The frames shown last have speech in them, but for a pause. */
@@ -87,7 +88,7 @@ export class LivePresenter {
     stream.writeFrames(picture, 1);
     this.#tellSpeech(frame.speechSamples > 0, number, listener);
     this.#tellLag(number, listener);
-    this.#tellShown(frame.position, listener);
+    this.#heard.note(timeline.frames, frame.position, listener);
     return true;
   }
 
@@ -114,15 +115,5 @@ export class LivePresenter {
     listener.onLag(this.#lateFrames, frame);
     this.#lateFrames = 0;
     this.#lagReportedAt = frame;
-  }
-
-  /** Once a second, if speech was heard since. */
-  #tellShown(position: number, listener: TalkListener): void {
-    const { timeline, speech } = this.#parts;
-    const shown = timeline.frames - timeline.startFrame;
-    if (shown % FRAMES_PER_SECOND !== 0 || position === this.#notedPosition) return;
-    this.#notedPosition = position;
-    const heard = speech.soundAt(position);
-    if (heard) listener.onShown(timeline.frames, heard.sound, heard.seconds);
   }
 }

@@ -9,7 +9,7 @@ export interface TalkListener {
   onSpeech(speaking: boolean, frame: number): void;
   /** Frames came too late and the one before them stayed on the screen; `frames` since the last time. */
   onLag(frames: number, frame: number): void;
-  /** Of a live talk: what was heard before `frame`, which is `seconds` of sound number `sound` and all before it. */
+  /** Of a live talk: what was heard before `frame`, where a segment ends, which is `seconds` of sound number `sound` and all before it. */
   onShown(frame: number, sound: number, seconds: number): void;
   /** The last frame is in the stream, and its playlist ended. */
   onComplete(): void;

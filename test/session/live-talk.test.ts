@@ -47,6 +47,9 @@ class LoudnessAvatar implements Avatar {
 /** What a stream was given. */
 class Recorder {
   framesUnsettled = 0;
+  framesStored = 0;
+  segmentsFrom = 0;
+  readonly segmentFrames = 25;
   readonly frames: number[] = [];
   #sound: Float32Array[] = [];
 
@@ -86,6 +89,8 @@ let completed: Promise<void>;
 function begin({ chunkDurationSeconds = 0.4, maxQueuedSeconds = 60, startFrame = 0 } = {}): void {
   avatar = new LoudnessAvatar();
   stream = new Recorder();
+  stream.segmentsFrom = startFrame;
+  stream.framesStored = startFrame;
   told = [];
   shown = [];
   sounds = 0;
@@ -387,4 +392,22 @@ it('says once a second what was heard, and goes on at any frame', async () => {
   }
   // Nothing more to say, nothing more to note.
   expect(shown.at(-1)![0]).toBeLessThan(told[1]![1] + 25);
+});
+
+it('says anew what was heard before the segments of another FFmpeg, and of those that are shown already', async () => {
+  begin({ startFrame: 1000 });
+  await push(counting(0, 6 * RATE));
+  await talk.endUtterance();
+  await until(() => shown.length === 2, 'two segments');
+  stream.framesStored = 1025;
+  const before = shown.length;
+  // It goes back to where the last part ended, far behind what is shown.
+  stream.segmentsFrom = 1028;
+  await until(() => shown.length === before + 3, 'segments of another FFmpeg');
+  const [, start] = told[0]!;
+  expect(shown.slice(before).map(([frame]) => frame)).toEqual([1028, 1053, 1078]);
+  for (const [frame, sound, seconds] of shown) {
+    expect(sound).toBe(0);
+    expect(Math.abs(seconds - (frame - start) / 25)).toBeLessThan(0.005);
+  }
 });
