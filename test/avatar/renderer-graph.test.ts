@@ -149,6 +149,27 @@ describe('renderer graph on painted pictures', () => {
     }
   });
 
+  test('shows the photo at rest up to its border, where the head reaches that', async () => {
+    const light = (x: number, y: number) => 60 + 60 * ((x >> 1) & 1) + 60 * ((y >> 1) & 1);
+    const image = paint((x, y) => [light(x, y), light(x, y), light(x, y)]);
+    const tensors = analysePortrait({ image, landmarks: meanFace(256, 250, 480) });
+    const bounds = [...(tensors.head_bounds.data as BigInt64Array)].map(Number);
+    expect(bounds).toEqual([0, 512, 0, 512]);
+    const frame = await render(tensors);
+    for (const along of [40, 130, 256, 390, 470]) {
+      for (const [x, y] of [
+        [along, 0],
+        [along, 511],
+        [0, along],
+        [511, along],
+        [along, 3],
+        [508, along],
+      ]) {
+        expect(Math.abs(frame[y * 512 + x] - (16 + (219 / 255) * light(x, y)))).toBeLessThan(3);
+      }
+    }
+  });
+
   /** A head with dark hair before two door posts, and how far each pixel lies outside it (1 on the hair's edge). */
   function headBeforePosts(grain = 0) {
     const landmarks = meanFace(256, 270, 230);

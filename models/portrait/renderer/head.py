@@ -22,7 +22,6 @@ def draw_head(b, at, grid_pixels):
     # What is opaque shall be so exactly, or rounding would draw patterns.
     alpha = b.min(b.mul(alpha, 1.0001), 1.0)
     places = b.add(b.mul(nodes, grid_pixels), b.input("head_offset", np.float32, [1, 2, 1, 1]))
-    places = b.clip(places, 0.0, LAST)
     index, chroma_index, alpha = _blocks(b, b.concat([places, alpha], 1))
     luma = _luma(b, index, alpha)
     chroma = _chroma(b, chroma_index, alpha)
@@ -39,6 +38,8 @@ def _blocks(b, nodes):
     above, below = b.slice(wide, 0, -1, 2), b.slice(wide, 1, 1 << 30, 2)
     steps = b.input("head_steps", np.float32, ["head_cell_blocks", 1])
     places, alpha = b.op("Split", [b.mix(above, below, steps), b.integers(2, 1)], outputs=2, axis=1)
+    # Not bounded at the nodes: at the frame's border the next one lies beyond it.
+    places = b.clip(places, 0.0, LAST)
     along = lambda x, y: b.constant(np.array([x, y]).reshape(1, 2, 1, 1, 1))
     shift_steps, pixel_steps = along(FRAME**2, TABLE_SCALE * FRAME**2), along(1, FRAME)
     luma = table_index(b, places, shift_steps, pixel_steps)
