@@ -82,5 +82,7 @@ export function unsaid(entries: readonly AcceptedEntry[], frame: number): Accept
     ...words.map((accepted) => ({ accepted, bytes: NOTHING_STORED })),
     ...retaken.map(({ accepted, bytes }) => ({ accepted, bytes })),
     ...entries.filter(({ accepted }) => accepted.kind === 'shown' && accepted.frame > frame),
+    // That it is over is not to be forgotten with what it said.
+    ...entries.filter(({ accepted }) => accepted.kind === 'failed' || accepted.kind === 'complete'),
   ];
 }

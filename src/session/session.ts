@@ -372,7 +372,7 @@ export class Session {
 
   /** Keeps the journal of a live talk from growing with whatever it is told. */
   #forgetSaid(): void {
-    if (!this.live || this.#closed) return;
+    if (!this.live || this.over) return;
     this.#journal
       ?.compact(this.stream.framesStored)
       .catch((err) => this.#logger.warn({ err }, 'journal not compacted'));

@@ -81,3 +81,10 @@ it('words do not pile up: what was said is forgotten with all that was said abou
     ...['sound', 'end_of_utterance'],
   ]);
 });
+
+it('a session that failed has failed, however much of it is forgotten', () => {
+  const failed = entry({ kind: 'failed', detail: 'The roof fell in.', lastEventId: 7 });
+  expect(unsaid([sound(), failed, interrupted], 10)).toContainEqual(failed);
+  const complete = entry({ kind: 'complete', lastEventId: 7 });
+  expect(unsaid([sound(), shown(25, 0, 1), entry({ kind: 'finish' }), complete], 25)).toContainEqual(complete);
+});
