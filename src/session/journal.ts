@@ -1,4 +1,4 @@
-import { type FileHandle, open, rename } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { JOURNAL_NAME } from '../hls/segment-store.js';
@@ -64,6 +64,8 @@ export class Journal {
     const reader = await JournalReader.open(path);
     if (!reader) return undefined;
     try {
+      // A service that was killed while it rewrote the journal has left it.
+      await rm(`${path}.part`, { force: true });
       if (reader.entries.length > 0) {
         const file = await open(path, 'r+');
         await file.truncate(reader.length);
@@ -136,6 +138,8 @@ export class Journal {
       await rename(`${path}.part`, path);
     } catch (error) {
       await file.close();
+      // Where the disk is full, half a journal would keep it so.
+      await rm(`${path}.part`, { force: true }).catch(() => undefined);
       throw error;
     }
     // It has the name now: what is appended from here on belongs into it, whatever fails.

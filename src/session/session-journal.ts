@@ -63,6 +63,8 @@ export interface ResumedJournal {
 const NOTHING = new Uint8Array(0);
 /** 6 minutes of 24 kHz speech by WebSocket. */
 const COMPACT_BYTES = 32 * 1024 * 1024;
+/** By so much it grows before it is tried again where that has failed: 10 s of such speech. */
+const COMPACT_AGAIN_BYTES = 1024 * 1024;
 
 /** A session's journal: what `accept` has resolved for outlives a crash. */
 export class SessionJournal {
@@ -117,9 +119,12 @@ export class SessionJournal {
       await this.#journal.rewrite(([opening, ...entries]) => {
         return [opening!, ...unsaid(entries.map(asAccepted), frame).map(asEntry)];
       });
-    } finally {
-      // Also where it failed, or where nothing has been said yet: not again for every second that is shown.
+      // Where nothing has been said yet it is as long as before: not again for every second that is shown.
       this.#compactAt = Math.max(COMPACT_BYTES, 2 * this.#journal.length);
+    } catch (error) {
+      this.#compactAt = this.#journal.length + COMPACT_AGAIN_BYTES;
+      throw error;
+    } finally {
       this.#compacting = false;
     }
   }

@@ -3,6 +3,7 @@ import promises, {
   type FileHandle,
   mkdtemp,
   open,
+  readdir,
   readFile,
   readlink,
   rm,
@@ -176,6 +177,25 @@ it('can be rewritten while others append, and is the old one or the new one', as
   await again.append({ last: true });
   await again.close();
   expect(await readBack()).toHaveLength(kept.length + 1);
+});
+
+it('leaves nothing half written behind where it cannot be rewritten, or was killed meanwhile', async () => {
+  const journal = await Journal.create(directory, { opening: true });
+  const unreadable = {
+    ...{ length: 2 * MEGABYTE, read: async () => Buffer.alloc(0) },
+    pieces: async function* () {
+      yield Buffer.alloc(MEGABYTE);
+      throw new Error('no space left');
+    },
+  };
+  const broken = journal.rewrite((entries) => [...entries, { words: { long: true }, bytes: unreadable }]);
+  await expect(broken).rejects.toThrow('no space left');
+  expect(await readdir(directory)).toEqual([JOURNAL_NAME]);
+  await journal.append({ i: 0 });
+  await journal.close();
+  await writeFile(`${path}.part`, 'half of it');
+  expect(await readBack()).toHaveLength(2);
+  expect(await readdir(directory)).toEqual([JOURNAL_NAME]);
 });
 
 it('keeps a piece in memory, not a journal: whatever its length', async () => {
