@@ -5,6 +5,8 @@ import { crc32 } from 'node:zlib';
 export const HEAD_BYTES = 12;
 /** Words are a few numbers and names: a length beyond this was never written. */
 const MOST_WORDS_BYTES = 64 * 1024;
+/** As the words of every entry begin that has any. */
+const WORDS_BEGIN = '{"';
 /** What is in memory of a journal at a time, whatever its length. */
 export const PIECE_BYTES = 1024 * 1024;
 
@@ -66,6 +68,16 @@ export class JournalReader {
     }
   }
 
+  /**
+   * Looks whether an entry that is whole lies behind the first one that is not: then that was damaged, and not cut short.
+   * @returns bytes behind the last entry of `entries`, where that is so, otherwise 0
+   * @throws Error of the file system
+   */
+  async damagedBytes(): Promise<number> {
+    const { size } = await this.#file.stat();
+    return (await new Scan(this.#file).findBehind(this.length, size)) ? size - this.length : 0;
+  }
+
   close(): Promise<void> {
     return this.#file.close();
   }
@@ -112,6 +124,23 @@ class Scan {
       words: JSON.parse(json),
       bytes: bytesLength > 0 ? storedIn(this.#file, start, bytesLength) : NOTHING_STORED,
     };
+  }
+
+  /** @returns whether a whole entry begins somewhere behind `start` */
+  async findBehind(start: number, size: number): Promise<boolean> {
+    // Pieces overlap by a head and the beginning of its words, so that none is missed between two.
+    const overlap = HEAD_BYTES + WORDS_BEGIN.length - 1;
+    const piece = Buffer.allocUnsafe(PIECE_BYTES);
+    for (let from = start + 1; from + overlap < size; from += PIECE_BYTES - overlap) {
+      const read = piece.subarray(0, await readInto(this.#file, piece, from));
+      for (let at = read.indexOf(WORDS_BEGIN, HEAD_BYTES); at >= 0; at = read.indexOf(WORDS_BEGIN, at + 1)) {
+        // What looks so by chance is not read any further.
+        if (read.readUInt32LE(at - HEAD_BYTES) > MOST_WORDS_BYTES) continue;
+        this.position = from + at - HEAD_BYTES;
+        if (await this.next()) return true;
+      }
+    }
+    return false;
   }
 
   /** @returns `length` bytes from `at` on, good until the next call; undefined where the file ends before */

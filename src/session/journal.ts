@@ -7,6 +7,13 @@ import { HEAD_BYTES, type JournalEntry, JournalReader } from './journal-reader.j
 /** What a session was opened with, as far as it is needed to open it again. */
 export type JournalOpening = Readonly<Record<string, unknown>>;
 
+/** A journal that was found in a folder. */
+export interface ReadJournal {
+  readonly journal: Journal;
+  readonly reader: JournalReader;
+  readonly damagedBytes: number;
+}
+
 type Words = JournalEntry['words'];
 
 const NOTHING = new Uint8Array(0);
@@ -54,12 +61,14 @@ export class Journal {
   }
 
   /**
-   * Reads a journal and goes on with it. An entry that a crash cut short is taken off.
-   * @returns the journal, and a reader of what is in it, the opening first; to be closed when all that is wanted was read.
-   *   undefined where the folder has no journal, or one without a whole entry
+   * Reads a journal and goes on with it. An entry that a crash cut short is taken off. Where a whole one lies behind the first
+   * that is not, the file was damaged: it is left as it is, and takes nothing more.
+   * @returns the journal, and a reader of what is in it up to there, the opening first; to be closed when all that is wanted was
+   *   read. `damagedBytes` are those that can no longer be read, 0 where nothing is damaged. undefined where the folder has no
+   *   journal, or one that does not begin with a whole entry
    * @throws Error of the file system
    */
-  static async resume(directory: string): Promise<{ journal: Journal; reader: JournalReader } | undefined> {
+  static async resume(directory: string): Promise<ReadJournal | undefined> {
     const path = join(directory, JOURNAL_NAME);
     const reader = await JournalReader.open(path);
     if (!reader) return undefined;
@@ -67,9 +76,12 @@ export class Journal {
       // A service that was killed while it rewrote the journal has left it.
       await rm(`${path}.part`, { force: true });
       if (reader.entries.length > 0) {
+        const damagedBytes = await reader.damagedBytes();
         const file = await open(path, 'r+');
-        await file.truncate(reader.length);
-        return { journal: new Journal(directory, file, reader.length), reader };
+        const journal = new Journal(directory, file, reader.length);
+        if (damagedBytes > 0) journal.#failure = damaged();
+        else await journal.#cutTail();
+        return { journal, reader, damagedBytes };
       }
     } catch (error) {
       await reader.close();
@@ -113,6 +125,7 @@ export class Journal {
       const reader = await JournalReader.open(path);
       if (!reader) throw new Error('The journal is gone.');
       try {
+        if (reader.length < this.#length) throw damaged();
         await this.#replaceBy(path, change(reader.entries));
       } finally {
         await reader.close();
@@ -127,6 +140,16 @@ export class Journal {
     this.#closed = true;
     await this.#writing;
     await this.#file.close().catch(() => undefined);
+  }
+
+  /** Takes off what is behind the last whole entry. */
+  async #cutTail(): Promise<void> {
+    try {
+      await this.#file.truncate(this.#length);
+    } catch (error) {
+      await this.#file.close();
+      throw error;
+    }
   }
 
   async #replaceBy(path: string, entries: readonly JournalEntry[]): Promise<void> {
@@ -172,6 +195,10 @@ export class Journal {
       throw error;
     }
   }
+}
+
+function damaged(): Error {
+  return new Error('The journal is damaged.');
 }
 
 function headOf(text: Uint8Array, bytes: number, checksum: number): Buffer {

@@ -58,6 +58,8 @@ export interface ResumedJournal {
   readonly opening: SessionOpening;
   /** Their bytes can be read until `releaseEntries`, or `close`. */
   readonly entries: readonly AcceptedEntry[];
+  /** Bytes behind them that hold more, but can no longer be read; the journal takes nothing then. */
+  readonly damagedBytes: number;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -97,6 +99,7 @@ export class SessionJournal {
       journal: new SessionJournal(resumed.journal, resumed.reader),
       opening: opening!.words as unknown as SessionOpening,
       entries: entries.map(asAccepted),
+      damagedBytes: resumed.damagedBytes,
     };
   }
 

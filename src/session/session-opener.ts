@@ -125,12 +125,16 @@ export class SessionOpener {
     try {
       resumed = await SessionJournal.resume(directory);
       if (!resumed) throw new AppError('internal', 'What the session was opened with can no longer be read.');
-      const { opening, entries } = resumed;
+      const { opening, entries, damagedBytes } = resumed;
       const failed = lastOf(entries, 'failed');
       if (failed) return await this.#showEnded(id, resumed, new AppError('internal', failed.detail), logger);
       const complete = lastOf(entries, 'complete');
       if (complete?.stored) return await this.#showEnded(id, resumed, undefined, logger);
       this.#assertOurs(id, opening);
+      if (damagedBytes > 0) {
+        const lost = `The journal is damaged: ${damagedBytes} bytes of what the session accepted can no longer be read.`;
+        throw new AppError('internal', lost);
+      }
       return await this.#goOn(resumed, serving, logger);
     } catch (error) {
       await takeBack([() => resumed?.journal.close()], logger);

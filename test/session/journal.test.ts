@@ -102,6 +102,40 @@ it('does not believe bytes that are not what was written', async () => {
   expect(await readBack()).toHaveLength(3);
 });
 
+it('is left as it is where it was damaged, and not cut short', async () => {
+  const journal = await Journal.create(directory, { opening: true });
+  for (const bytes of [0, 2 * MEGABYTE, 10]) await journal.append({ bytes }, Buffer.alloc(bytes, '{"'));
+  await journal.close();
+  const whole = await readFile(path);
+  const [, second, third] = ['{"bytes":0}', '{"bytes":2097152}', '{"bytes":10}'].map(
+    (words) => whole.indexOf(words) - 12,
+  );
+  for (const at of [second!, second! + 4, second! + 20, third! - 1]) {
+    const bytes = Buffer.from(whole);
+    bytes[at] ^= 1;
+    await writeFile(path, bytes);
+    const resumed = (await Journal.resume(directory))!;
+    expect(resumed.reader.entries.map(({ words }) => words)).toEqual([{ opening: true }, { bytes: 0 }]);
+    expect(resumed.damagedBytes).toBe(whole.length - second!);
+    await expect(resumed.journal.append({ more: true })).rejects.toThrow('damaged');
+    await expect(resumed.journal.rewrite((entries) => entries)).rejects.toThrow('damaged');
+    await resumed.journal.close();
+    await resumed.reader.close();
+    expect((await readFile(path)).equals(bytes)).toBe(true);
+  }
+});
+
+it('is not rewritten without what was damaged meanwhile', async () => {
+  const journal = await Journal.create(directory, { opening: true });
+  for (let i = 0; i < 3; i++) await journal.append({ i }, Buffer.alloc(100));
+  const bytes = await readFile(path);
+  bytes[bytes.indexOf('{"i":1}') + 20] ^= 1;
+  await writeFile(path, bytes);
+  await expect(journal.rewrite((entries) => entries)).rejects.toThrow('damaged');
+  await journal.close();
+  expect((await readFile(path)).equals(bytes)).toBe(true);
+});
+
 it('does not take zeros for entries, which a power failure may leave behind', async () => {
   await written(2);
   await appendFile(path, Buffer.alloc(4096));

@@ -223,6 +223,20 @@ describe('what cannot go on comes back as failed and says why', () => {
     expect(await readdir(hlsDirectory)).toEqual([]);
   });
 
+  it('because its journal was damaged, with something behind', async () => {
+    const path = join(hlsDirectory, 'talk', 'journal');
+    const bytes = await readFile(path);
+    bytes[bytes.indexOf('"index":0') + 200] ^= 1;
+    await writeFile(path, bytes);
+    for (let life = 0; life < 2; life++) {
+      await restart();
+      expect(failure()).toMatch(
+        /^The journal is damaged: \d+ bytes of what the session accepted can no longer be read/,
+      );
+      expect((await readFile(path)).equals(bytes)).toBe(true);
+    }
+  });
+
   it('because its portrait is gone, or broken', async () => {
     await rm(join(hlsDirectory, 'talk', 'portrait'));
     await restart();
