@@ -17,6 +17,12 @@ export function createLogger(level: string, destination?: { write(line: string):
   return destination ? pino(options, destination) : pino(options);
 }
 
+/** Writes what is still to be written, before this returns. */
+export function flushLog(logger: Logger): void {
+  // pino's own `flush` does nothing for a stream that gathers no lines, though one may be on its way.
+  (logger as Partial<Record<symbol, { flushSync?(): void }>>)[pino.symbols.streamSym]?.flushSync?.();
+}
+
 /**
  * What was thrown, in its words and places. Not its other properties, as pino's own way is: libraries hang what they were
  * given onto their errors, as body parsers do the body.

@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { now } from './clock.js';
 import { helpAskedFor } from './command-line.js';
 import { readConfig } from './config.js';
+import { endProcess } from './end-process.js';
 import { collectSeldom } from './garbage-collection.js';
 import { measureEncoderCost } from './hls/encoder-cost.js';
 import { checkFfmpeg } from './hls/ffmpeg.js';
@@ -23,7 +26,8 @@ import { ModelPack } from './inference/model-pack.js';
 import { startEngine } from './inference/start-engine.js';
 import { StartingEngine } from './inference/starting-engine.js';
 import type { WorkerEngine } from './inference/worker-engine.js';
-import { createLogger, type Logger } from './log.js';
+import { livingThreads } from './inference/worker-host.js';
+import { createLogger, flushLog, type Logger } from './log.js';
 import { Instruments } from './metrics/instruments.js';
 import { capacityOf } from './session/capacity.js';
 import { SessionRegistry, starting } from './session/session-registry.js';
@@ -31,6 +35,8 @@ import { SessionRegistry, starting } from './session/session-registry.js';
 // The composition root: settings -> checks -> listen -> sessions of before -> engine -> ready; SIGTERM takes it down in reverse.
 
 const MEGABYTE = 1024 * 1024;
+/** What the closing of all sessions may take on top of DRAIN_SECONDS: one whose worker hangs waits for that. */
+const CLOSING_SECONDS = 3;
 const root = join(import.meta.dirname, '..');
 
 async function main(): Promise<void> {
@@ -119,36 +125,47 @@ async function main(): Promise<void> {
     gpuMemory: () => engine.gpuMemory(),
   };
 
-  let stopping = 0;
+  let asked = 0;
+  let stopping: Promise<void> | undefined;
   const stop = async (signal: NodeJS.Signals) => {
-    // Asked again: at once. A terminal and npm both pass one Ctrl+C on, so what comes within a second is the same wish.
-    if (stopping && Date.now() - stopping > 1000) process.exit(1);
-    if (stopping) return;
-    stopping = Date.now();
     // What nothing can be drawn for yet is not waited for: it comes back with the service.
     const loaded = registry.maxSessions !== undefined;
     const seconds = loaded ? config.drainSeconds : 0;
     logger.info({ signal, seconds, sessions: registry.size }, 'draining');
-    await registry.drain(seconds);
+    await Promise.race([registry.drain(seconds), sleep((seconds + CLOSING_SECONDS) * 1000)]);
     sockets.close();
     server.close();
     server.closeAllConnections();
     await engine.close();
     await lock?.release();
+    const threads = livingThreads();
+    if (loaded && threads > 0) logger.warn({ threads }, 'inference threads do not end');
     logger.info('stopped');
-    if (loaded) process.exit(0);
+    // A signal would take with it what is not written yet.
+    flushLog(logger);
+    if (loaded) endProcess(0);
     // Threads in the middle of loading a model cannot be ended: an exit would be an abort. This is what a signal does by itself.
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      stop(signal).catch((err) => {
+      // Asked again: at once. A terminal and npm both pass one Ctrl+C on, so what comes within a second is the same wish.
+      if (stopping && now() - asked > 1000) endProcess(1);
+      if (stopping) return;
+      asked = now();
+      stopping = stop(signal).catch((err) => {
         logger.fatal({ err }, 'not stopped cleanly');
-        process.exit(1);
+        endProcess(1);
       });
     });
   }
+  /** The first process of a container does not end by its own signal, and goes on loading. */
+  const endIfStopping = async () => {
+    if (!stopping) return;
+    await stopping;
+    process.exit(0);
+  };
 
   const load = async () => {
     const loaded = await startEngine({
@@ -161,9 +178,9 @@ async function main(): Promise<void> {
       logger,
       instruments,
     });
-    // The first process of a container does not end by a signal.
-    if (stopping) process.exit(0);
+    await endIfStopping();
     const maxSessions = config.maxSessions ?? (await measureCapacity(loaded, logger));
+    await endIfStopping();
     engine.serve(loaded);
     registry.admitUpTo(maxSessions, { cautious: config.maxSessions === undefined });
     logger.info({ ...engine.description, port, url: `${tls ? 'https' : 'http'}://localhost:${port}/` }, 'ready');

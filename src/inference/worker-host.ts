@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { STOP, type WorkerMessage, type WorkerRequest, type WorkerSetup } from './worker-protocol.js';
@@ -10,6 +11,7 @@ export interface WorkerHost {
   onMessage(listener: (message: WorkerMessage) => void): void;
   /** Settles, with the reason, when the worker is gone. */
   readonly exited: Promise<Error>;
+  /** Resolves when the worker is gone, or a thread has not ended within 5 s; `livingThreads` counts it then. */
   kill(): Promise<void>;
   /** It hangs: it is ended as far as that can be done without harm, and not waited for. */
   abandon(): void;
@@ -18,9 +20,21 @@ export interface WorkerHost {
 /** How long a thread may take to end by itself: what it has begun to run is run to its end. */
 const STOP_MILLISECONDS = 5000;
 
+const threads = new Set<Worker>();
+
+/**
+ * Worker threads of this process that have not ended. While there is one, `process.exit` is no way out: it waits for all threads, for
+ * ever where one hangs in native code, and ends in an abort where one is in the middle of a run.
+ */
+export function livingThreads(): number {
+  return threads.size;
+}
+
 /** A worker thread: buffers change hands without being copied. For the CPU. */
 export function startThread(script: URL | string, setup: WorkerSetup): WorkerHost {
   const worker = new Worker(script, { workerData: setup });
+  threads.add(worker);
+  worker.once('exit', () => threads.delete(worker));
   const exited = new Promise<Error>((resolve) => {
     worker.once('error', resolve);
     worker.once('exit', (code) => resolve(new Error(`exit code ${code}`)));
@@ -30,11 +44,10 @@ export function startThread(script: URL | string, setup: WorkerSetup): WorkerHos
     onMessage: (listener) => worker.on('message', listener),
     exited,
     kill: async () => {
-      // Terminated in the middle of a run, ONNX Runtime's addon throws where nobody can catch it, and the whole service dies.
+      // Not terminated: in the middle of a run ONNX Runtime's addon throws then where nobody can catch it, and the whole service dies.
       worker.postMessage(STOP);
-      const late = setTimeout(() => worker.terminate(), STOP_MILLISECONDS);
-      await exited;
-      clearTimeout(late);
+      await Promise.race([exited, sleep(STOP_MILLISECONDS, undefined, { ref: false })]);
+      worker.unref();
     },
     // Not terminated, for the same reason: it ends when its run does. Until then it has its core.
     abandon: () => {

@@ -1,13 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Api } from '../support/api.js';
 import { pcm, wav } from '../support/media.js';
-import { freePort, healthy, startProgram } from '../support/program.js';
+import { freePort, healthy, itAsFirstProcess, startProgram } from '../support/program.js';
 import { samplePortrait, sampleSpeech } from '../support/service.js';
 
 let hls: string;
@@ -22,8 +22,8 @@ afterEach(async () => {
   await rm(hls, { recursive: true, force: true });
 });
 
-function start(environment: Record<string, string>): ReturnType<typeof startProgram> {
-  const program = startProgram(hls, environment);
+function start(environment: Record<string, string>, how = {}): ReturnType<typeof startProgram> {
+  const program = startProgram(hls, environment, how);
   started.push(program.child);
   return program;
 }
@@ -74,6 +74,24 @@ it('can be stopped while it loads its model', async () => {
   const [code, signal] = await once(child, 'close');
   // By the signal, or, where the model was there already, by itself: not by an abort. The last lines of the log may be lost then.
   expect([code, signal]).toEqual(code === null ? [null, 'SIGTERM'] : [0, null]);
+});
+
+itAsFirstProcess('can be stopped while it times the encoder, also as the first process of a container', async () => {
+  const { PATH } = process.env;
+  const programs = join(hls, 'programs');
+  const timing = join(hls, 'timing');
+  await mkdir(programs);
+  // At the start only the trial encodes.
+  const script = `#!/bin/sh\ncase "$*" in *libx264*) touch '${timing}';; esac\nPATH='${PATH}' exec ffmpeg "$@"\n`;
+  await writeFile(join(programs, 'ffmpeg'), script, { mode: 0o755 });
+  const { child, output } = start({ PORT: '0', DEVICE: 'cpu', PATH: `${programs}:${PATH}` }, { firstProcess: true });
+  while (!existsSync(timing)) await sleep(20);
+  const first = await readFile(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8');
+  process.kill(Number(first), 'SIGTERM');
+  const [code, signal] = await once(child, 'close');
+  expect([code, signal]).toEqual([0, null]);
+  expect(output()).toContain('"msg":"stopped"');
+  expect(output()).not.toContain('"msg":"ready"');
 });
 
 it('is not healthy before its model is warm, plays out what it accepted on SIGTERM, and sweeps what has no session', async () => {

@@ -1,7 +1,9 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkerPlace } from '../../src/inference/engine-worker.js';
 import { WorkerEngine, type WorkerEngineOptions } from '../../src/inference/worker-engine.js';
@@ -120,6 +122,18 @@ it("closes in the middle of its threads' runs without taking the service with it
   const script = join(root, 'test/support/closed-while-busy.mjs');
   const { status, signal, stdout } = spawnSync(process.execPath, [script, root], { encoding: 'utf8' });
   expect({ status, signal, stdout }).toEqual({ status: 0, signal: null, stdout: 'closed\n' });
+});
+
+it.each([true, false])('ends with a thread that hangs in native code; noticed before: %s', async (noticed) => {
+  const root = resolve(__dirname, '../..');
+  const script = join(root, 'test/support/ended-while-hung.mjs');
+  const child = spawn(process.execPath, [script, root, String(noticed)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const said = text(child.stdout);
+  // The thread hangs until its input is closed, which is below.
+  const [status, signal] = await once(child, 'exit');
+  expect([status, signal]).toEqual([null, 'SIGKILL']);
+  child.stdin.end();
+  expect(await said).toBe('closed\n');
 });
 
 describe('on a GPU of which little is free', () => {

@@ -1,6 +1,8 @@
 // A worker, thread or process, that speaks the engine's protocol and dies of a `render`: at once, or, when it is asked for
 // two frames, after it has said that its device is broken; asked for three, it says so and lives on;
-// asked for four, it hears and says nothing for 10 s. With FAKE_GPU it takes 100 MiB for every session.
+// asked for four, it hears and says nothing for 10 s; asked for five, it hangs in native code, where no thread can be ended, for as
+// long as standard input is open. With FAKE_GPU it takes 100 MiB for every session.
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
@@ -23,6 +25,9 @@ function serve(request) {
   const { id, call } = request;
   if (call.type === 'render' && call.motion.frames === 4) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000);
+  }
+  if (call.type === 'render' && call.motion.frames === 5) {
+    spawnSync('sh', ['-c', 'read nothing'], { stdio: ['inherit', 'ignore', 'ignore'] });
   }
   if (call.type === 'render' && call.motion.frames > 1) {
     const reason = 'CUDA failure 700: an illegal memory access was encountered';
