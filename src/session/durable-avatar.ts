@@ -15,7 +15,7 @@ const OTHERS_MAKE_ROOM: ReadonlySet<ErrorCode> = new Set(['not_ready', 'gpu_memo
 
 export interface DurableAvatarOptions {
   readonly engine: AvatarEngine;
-  /** Reads the portrait; asked again whenever the avatar is opened anew, for keeping it would cost up to 120 MB. */
+  /** Reads the portrait; asked again whenever the avatar is opened anew, for keeping it would cost up to 12 MB. */
   readonly portrait: () => Promise<RgbImage>;
   readonly avatar: AvatarOptions;
   readonly logger: Pick<Logger, 'warn'>;
@@ -42,13 +42,13 @@ export class DurableAvatar implements Avatar {
   /** Settles when it is closed: nobody waits on for an avatar that is still being opened. */
   readonly #closing = new AbortController();
 
-  private constructor(options: DurableAvatarOptions, first: Avatar | undefined) {
+  private constructor(options: DurableAvatarOptions, first: Avatar | undefined, serving?: Promise<void>) {
     this.#options = options;
     this.warnings = first?.warnings ?? [];
     if (first) {
       this.#current = Promise.resolve(first);
       this.#watch(first);
-    } else this.#current = this.#open();
+    } else this.#current = this.#open(serving);
   }
 
   /** @throws AppError as the engine's `open` does; errors of `portrait` */
@@ -59,9 +59,10 @@ export class DurableAvatar implements Avatar {
   /**
    * An avatar of a session that comes back: it is opened behind the caller's back, as soon as the engine can, and what is asked for
    * meanwhile waits. Where that fails it is lost.
+   * @param serving resolves when the engine opens avatars; however long that takes, it is no failure, and no portrait is read before
    */
-  static reopen(options: DurableAvatarOptions): DurableAvatar {
-    return new DurableAvatar(options, undefined);
+  static reopen(options: DurableAvatarOptions, serving?: Promise<void>): DurableAvatar {
+    return new DurableAvatar(options, undefined, serving);
   }
 
   get onLost(): ((reason: AppError) => void) | undefined {
@@ -138,15 +139,16 @@ export class DurableAvatar implements Avatar {
   }
 
   /** Opens it where and as soon as that can be. */
-  #open(): Promise<Avatar> {
-    const opening = this.#openPatiently().catch((error) => this.#giveUp(error));
+  #open(serving?: Promise<void>): Promise<Avatar> {
+    const opening = this.#openPatiently(serving).catch((error) => this.#giveUp(error));
     // Whoever asks for something hears of it.
     opening.catch(() => undefined);
     return opening;
   }
 
-  async #openPatiently(): Promise<Avatar> {
+  async #openPatiently(serving?: Promise<void>): Promise<Avatar> {
     const { engine, portrait, avatar: options } = this.#options;
+    await serving;
     const begun = performance.now();
     for (;;) {
       this.#closing.signal.throwIfAborted();

@@ -196,7 +196,7 @@ export class SessionOpener {
         return await this.#showEnded(opening.id, resumed, undefined, logger);
       }
       const portrait = () => this.#readPortrait(directory);
-      const avatar = DurableAvatar.reopen({ ...this.#options, portrait, avatar: opening.avatar, logger });
+      const avatar = DurableAvatar.reopen({ ...this.#options, portrait, avatar: opening.avatar, logger }, serving);
       undo.push(() => avatar.close());
       const talk = this.#talk(opening, avatar, stream);
       // Ids of events grow with the time that has passed, so those of this life are beyond all of the lives before.

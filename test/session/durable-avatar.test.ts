@@ -1,7 +1,7 @@
 import type { Avatar, AvatarEngine, Motion, MotionWindow } from '../../src/avatar/engine.js';
 import { AppError } from '../../src/errors.js';
 import { createLogger } from '../../src/log.js';
-import { DurableAvatar } from '../../src/session/durable-avatar.js';
+import { DurableAvatar, type DurableAvatarOptions } from '../../src/session/durable-avatar.js';
 
 const window: MotionWindow = {
   startFrame: 7,
@@ -69,10 +69,12 @@ class MortalAvatar implements Avatar {
 let engine: MortalEngine;
 let portraits: number;
 
-async function open(): Promise<DurableAvatar> {
+const open = () => DurableAvatar.open(options());
+
+function options(): DurableAvatarOptions {
   engine = new MortalEngine();
   portraits = 0;
-  return DurableAvatar.open({
+  return {
     engine,
     portrait: async () => {
       portraits++;
@@ -80,7 +82,7 @@ async function open(): Promise<DurableAvatar> {
     },
     avatar: { crop: true, seed: 1, nfe: 5, cfgScale: 1 },
     logger: createLogger('silent'),
-  });
+  };
 }
 
 it('what was asked of an avatar that died is answered by the next, with the samples it was asked with', async () => {
@@ -130,4 +132,28 @@ it('what is opened for a session that has ended meanwhile does not stay', async 
   await avatar.close();
   await drawing;
   expect(engine.opened.slice(1).every(({ closed }) => closed)).toBe(true);
+});
+
+it('of a session that comes back is opened when the model is there, however long that takes, and holds no portrait before', async () => {
+  let serve!: () => void;
+  const serving = new Promise<void>((resolve) => {
+    serve = resolve;
+  });
+  const clock = jest.spyOn(performance, 'now');
+  try {
+    const avatar = DurableAvatar.reopen(options(), serving);
+    const drawn = avatar.render(motion, 0);
+    await new Promise(setImmediate);
+    expect(portraits).toBe(0);
+    // Ten minutes later: patience begins only now.
+    const later = performance.now() + 600_000;
+    clock.mockImplementation(() => later);
+    engine.refusals = [new AppError('not_ready', 'starting')];
+    serve();
+    expect(await drawn).toHaveLength(1);
+    expect(portraits).toBe(2);
+    await avatar.close();
+  } finally {
+    clock.mockRestore();
+  }
 });
