@@ -14,8 +14,11 @@ export interface Machine {
   readonly workersOnCpu: boolean;
 }
 
-/** Decoding, resampling, packaging and serving: CPU seconds per second of video, measured on two shared cores. */
-const SERVICE_COST = 0.04;
+/**
+ * Decoding, resampling, packaging, serving and collecting garbage, and that an encoder gets its frames one by one: CPU
+ * seconds per second of video of a live session, measured on two shared cores.
+ */
+const SERVICE_COST = 0.08;
 /** What is left over for the system, and for moments in which all sessions want something at once. */
 const USABLE = 0.9;
 
