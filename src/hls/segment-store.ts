@@ -228,8 +228,12 @@ export async function leftSessions(hlsDirectory: string): Promise<LeftSession[]>
   for (const { name: id } of await readdir(hlsDirectory, { withFileTypes: true })) {
     const folder = join(hlsDirectory, id);
     if (!(await isOurs(folder))) continue;
-    const journal = await stat(join(folder, JOURNAL_NAME)).catch(() => undefined);
-    const written = Math.max((await stat(folder)).mtimeMs, journal?.mtimeMs ?? 0);
+    const [entry, journal] = await Promise.all(
+      [folder, join(folder, JOURNAL_NAME)].map((path) => stat(path).catch(() => undefined)),
+    );
+    // Somebody removes it just now.
+    if (!entry) continue;
+    const written = Math.max(entry.mtimeMs, journal?.mtimeMs ?? 0);
     const idleMilliseconds = Date.now() - written;
     left.push({ id, idleMilliseconds, journaled: journal !== undefined, inUse: await isInUse(folder) });
   }

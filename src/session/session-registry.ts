@@ -2,9 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as newUuid } from 'uuid';
 import { AppError } from '../errors.js';
 import { type LeftSession, leftSessions, noteActivity, removeSession, untilUnused } from '../hls/segment-store.js';
+import { shuttingDown, starting } from './refusals.js';
 import type { Session } from './session.js';
 import { type NewSession, type OpenedSession, type OpenerOptions, SessionOpener } from './session-opener.js';
 
+export { shuttingDown, starting } from './refusals.js';
 export type { NewSession, OpenedSession } from './session-opener.js';
 
 const LINGER_SECONDS = 3;
@@ -315,14 +317,4 @@ export class SessionRegistry {
       );
     }
   }
-}
-
-/** The answer to new sessions while the service starts. */
-export function starting(): AppError {
-  return new AppError('not_ready', 'The model is being loaded; try again shortly.', { retryAfterSeconds: 2 });
-}
-
-/** The answer to everything new while the service drains. */
-export function shuttingDown(): AppError {
-  return new AppError('draining', 'The service is shutting down.', { retryAfterSeconds: 10 });
 }

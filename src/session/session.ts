@@ -10,6 +10,7 @@ import { timed } from '../metrics/timed.js';
 import { FeedOrder } from './feed-order.js';
 import { bytesOfSound } from './noted-sound.js';
 import type { Recovery } from './recovery.js';
+import { shuttingDown } from './refusals.js';
 import { Replay } from './replay.js';
 import { SessionEvents } from './session-events.js';
 import type { Accepted, SessionJournal } from './session-journal.js';
@@ -94,6 +95,8 @@ export class Session {
   /** When speech was last accepted, or the session opened. */
   #fedAt = Date.now();
   #closed = false;
+  /** It was closed with the service, and not deleted. */
+  #filesStay = false;
 
   constructor(parts: SessionParts) {
     this.id = parts.id;
@@ -304,6 +307,7 @@ export class Session {
   async close({ removeFiles }: { removeFiles: boolean }): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#filesStay = !removeFiles;
     this.#order.close();
     // A talk that is complete has told it, and one whose files stay comes back.
     if (!this.#complete && removeFiles) this.events.tell('closed', this.framesGenerated);
@@ -343,6 +347,7 @@ export class Session {
     if (pcm) this.#talk.admit(pcm.samples.length / pcm.sampleRate);
     const interruptions = this.#interruptions;
     await this.#journal?.accept(accepted, bytes);
+    if (this.#comesBack) return;
     this.#refuseIfOver();
     // An interruption that came meanwhile is noted behind it.
     await this.#take(accepted, interruptions === this.#interruptions ? pcm : undefined);
@@ -362,6 +367,7 @@ export class Session {
         await this.#talk.finish();
       }
     } catch (error) {
+      if (this.#comesBack) return;
       // A session that ends takes its resamplers away from under a chunk.
       if (this.over) this.#refuseIfOver();
       // Half a chunk is in: sound and picture would part.
@@ -409,8 +415,15 @@ export class Session {
     await this.#avatar?.close();
   }
 
+  /** It goes on when the service is there again; what is in the journal is taken in then. */
+  get #comesBack(): boolean {
+    return this.#closed && this.#filesStay && !this.#error && !this.#complete;
+  }
+
   #refuseIfOver(): void {
-    if (this.#closed) throw new AppError('session_not_found', 'The session was deleted.');
+    if (this.#closed) {
+      throw this.#filesStay ? shuttingDown() : new AppError('session_not_found', 'The session was deleted.');
+    }
     if (this.#error)
       throw new AppError('session_closed', `The session has ended with an error: ${this.#error.message}`);
     if (this.#finalChunkSeen || this.#complete) {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import promises from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { processMark, runsStill } from '../../src/hls/process-mark.js';
@@ -111,6 +112,22 @@ describe('leftSessions', () => {
     for (const { idleMilliseconds } of left) expect(Math.abs(idleMilliseconds)).toBeLessThan(60_000);
     await removeSession(root, 'half-made');
     expect(readdirSync(root).sort()).toEqual(['.gitkeep', 'photos', 'whole']);
+  });
+
+  it('leaves out what somebody removes at the same time', async () => {
+    for (const id of ['going', 'staying']) await SegmentStore.create(join(root, id));
+    const { stat } = promises;
+    const spy = jest.spyOn(promises, 'stat').mockImplementation(async (path) => {
+      // Once its marker was seen.
+      if (path === join(root, 'going')) rmSync(path, { recursive: true, force: true });
+      return stat(path);
+    });
+    try {
+      expect(await leftSessions(root)).toMatchObject([{ id: 'staying' }]);
+      expect(existsSync(join(root, 'going'))).toBe(false);
+    } finally {
+      spy.mockRestore();
+    }
   });
 
   it('tells what another service that still runs has made', async () => {

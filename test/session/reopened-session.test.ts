@@ -486,6 +486,29 @@ it('the journal of a live talk does not grow with words that nothing comes of', 
   compact.mockRestore();
 });
 
+it('what is on disk when the service stops is accepted, and what comes after is not', async () => {
+  const session = await open('live', { record: false });
+  const { accept } = SessionJournal.prototype;
+  let closing: Promise<void> | undefined;
+  const spy = jest.spyOn(SessionJournal.prototype, 'accept');
+  spy.mockImplementationOnce(async function (this: SessionJournal, ...entry: Parameters<typeof accept>) {
+    await accept.apply(this, entry);
+    closing = registry.drain(0);
+    while (!session.over) await sleep(1);
+  });
+  expect(await session.feed(chunk(0, false))).toBe('accepted');
+  spy.mockRestore();
+  await expect(session.feed(chunk(1, false))).rejects.toMatchObject({ code: 'draining' });
+  await closing;
+  registry = begin();
+  await registry.restore();
+  const again = registry.get('live');
+  expect(await again.feed(chunk(0, false))).toBe('duplicate');
+  expect(again.queuedSeconds).toBeGreaterThan(0);
+  await registry.delete('live');
+  await expect(again.feed(chunk(1, false))).rejects.toMatchObject({ code: 'session_not_found' });
+});
+
 it('a stop does not wait for longer than it may where a worker opens no avatar', async () => {
   await registry.drain(0);
   registry = begin({ engine: { ...engine, open: () => new Promise<never>(() => {}) } });
