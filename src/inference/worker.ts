@@ -2,6 +2,7 @@ import { parentPort, type TransferListItem, workerData } from 'node:worker_threa
 import type { Avatar } from '../avatar/engine.js';
 import { LocalEngine } from '../avatar/local-engine.js';
 import { AppError } from '../errors.js';
+import { stepBack } from './background-thread.js';
 import { isDeviceFailure } from './device-failure.js';
 import { ModelPack } from './model-pack.js';
 import {
@@ -37,6 +38,8 @@ if (!port) {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
   process.once('disconnect', () => process.exit());
 }
+
+if (port) stepBack();
 
 const avatars = new Map<number, Avatar>();
 
