@@ -278,7 +278,6 @@ export class Session {
     this.#replay = replay;
     await this.#order.run(undefined, async () => {
       if (shown) await this.#note(shown);
-      if (shown) await this.#note(shown);
       await ready;
       while (replay.next) {
         const { accepted, sound = sounds } = replay.next;
