@@ -1,7 +1,9 @@
 /**
- * Milliseconds since the epoch, by a clock that never goes back nor leaps with the machine's time of day. Every deadline is
- * told by it: with two clocks one kind of work would go before another for as long as they differ.
+ * Milliseconds since some instant in the past (CLOCK_MONOTONIC of clock_gettime(2): on Linux, the machine's start). It never goes back
+ * nor leaps with the time of day, and it is one for all processes of the machine, so a worker process and the service mean the same by a
+ * deadline. Every deadline and every span within a life of the service is told by it; what outlives the process, or is shown to somebody,
+ * by `Date`.
  */
 export function now(): number {
-  return performance.timeOrigin + performance.now();
+  return Number(process.hrtime.bigint()) / 1e6;
 }

@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { now } from '../clock.js';
 import { AppError } from '../errors.js';
 import type { PcmAudio } from './pcm.js';
 import { PcmStream } from './pcm-stream.js';
@@ -99,10 +100,10 @@ export class StreamDecoder {
    * second of Opus in a few milliseconds, so when it has been silent for so long it has nothing left, or no processor.
    */
   async settle(quietMilliseconds: number): Promise<void> {
-    let since = Date.now();
+    let since = now();
     while (this.#open && this.#bytes > 0) {
-      const quiet = Date.now() - Math.max(since, this.#lastSound);
-      if (this.#taking || this.#child.stdin.writableLength > 0) since = Date.now();
+      const quiet = now() - Math.max(since, this.#lastSound);
+      if (this.#taking || this.#child.stdin.writableLength > 0) since = now();
       else if (quiet >= (this.#anySound ? quietMilliseconds : QUIET_AT_START_MS)) return;
       await sleep(LOOK_MS);
     }
@@ -175,7 +176,7 @@ export class StreamDecoder {
       await this.#onSound({ sampleRate: SAMPLE_RATE, samples });
     } finally {
       this.#taking = false;
-      this.#lastSound = Date.now();
+      this.#lastSound = now();
     }
     if (this.#ending && !this.#closed) this.#watchEnd();
   }

@@ -1,3 +1,4 @@
+import { now } from '../clock.js';
 import { AppError } from '../errors.js';
 import { BitRate } from './bit-rate.js';
 import { checkDirectives, type DeliveryDirectives, isAnswerable, type PlaylistEdge } from './blocking-reload.js';
@@ -155,7 +156,7 @@ export class PublishedStream {
 
   /** No more will be added. */
   end(failure?: AppError): void {
-    this.#ended ??= { at: Date.now(), failure };
+    this.#ended ??= { at: now(), failure };
     this.#note();
     this.#changed();
   }
@@ -288,7 +289,7 @@ export class PublishedStream {
   #kind(): PlaylistKind {
     if (!this.#options.live) return 'event';
     if (!this.#whole || !this.#ended) return 'live';
-    return Date.now() - this.#ended.at > 3000 * this.#targetDuration ? 'replay' : 'live';
+    return now() - this.#ended.at > 3000 * this.#targetDuration ? 'replay' : 'live';
   }
 
   #recorded(): ListedSegment[] {

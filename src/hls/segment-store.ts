@@ -13,6 +13,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { now } from '../clock.js';
 import { processMark, runsStill } from './process-mark.js';
 import { isDiskFull } from './storage-error.js';
 
@@ -137,11 +138,11 @@ export class SegmentStore {
   /** Tries again while the disk is full: what waits meanwhile is in memory, and somebody may make room. */
   async #whenThereIsRoom(work: () => Promise<void>): Promise<void> {
     const { signal } = this.#hurry;
-    for (const until = Date.now() + this.#patience; ; ) {
+    for (const until = now() + this.#patience; ; ) {
       try {
         return await work();
       } catch (error) {
-        if (!isDiskFull(error) || Date.now() >= until || signal.aborted) throw error;
+        if (!isDiskFull(error) || now() >= until || signal.aborted) throw error;
         await sleep(FULL_LOOK_MILLISECONDS, undefined, { signal }).catch(() => undefined);
       }
     }
@@ -242,12 +243,12 @@ export async function leftSessions(hlsDirectory: string): Promise<LeftSession[]>
 
 /**
  * Waits for the service to be gone that is at work in a session's folder: one that was killed takes a moment to die.
- * @param until when that has lasted long enough, milliseconds since the epoch
+ * @param until when that has lasted long enough, milliseconds of `now()`
  * @returns whether it is
  */
 export async function untilUnused(hlsDirectory: string, id: string, until: number): Promise<boolean> {
   while (await isInUse(join(hlsDirectory, id))) {
-    if (Date.now() >= until) return false;
+    if (now() >= until) return false;
     await sleep(DYING_LOOK_MILLISECONDS);
   }
   return true;
@@ -270,7 +271,7 @@ export async function removeSession(hlsDirectory: string, id: string): Promise<v
  * Makes everything in a session's folder outlive a power failure.
  * @throws Error of the file system
  */
-export async function syncFolder(directory: string): Promise<void> {
+export async function syncFolderAndFiles(directory: string): Promise<void> {
   for (const name of await readdir(directory)) await syncPath(join(directory, name));
   await syncPath(directory);
 }

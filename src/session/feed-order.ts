@@ -1,3 +1,4 @@
+import { now } from '../clock.js';
 import { AppError } from '../errors.js';
 
 /** Chunks that may wait for the ones before them. */
@@ -87,7 +88,7 @@ export class FeedOrder {
   }
 
   async #waitForTurn(index: number, signal: AbortSignal | undefined): Promise<void> {
-    const deadline = Date.now() + this.#gapSeconds * 1000;
+    const deadline = now() + this.#gapSeconds * 1000;
     while (index > this.#nextIndex && !this.#closed) {
       signal?.throwIfAborted();
       if (this.#ahead.size >= MAX_WAITING) {
@@ -97,7 +98,7 @@ export class FeedOrder {
           { retryAfterSeconds: 1 },
         );
       }
-      const left = deadline - Date.now();
+      const left = deadline - now();
       if (left <= 0) {
         throw new AppError(
           'chunk_missing',

@@ -15,6 +15,11 @@ export interface Recovery {
   readonly lastIndex: number | undefined;
   /** Sounds that were ever accepted. */
   readonly sounds: number;
+  /**
+   * To be noted first: where a live talk goes on. What was noted of frames that the stream has lost would count again once it has
+   * others in their place. undefined where there is no such note.
+   */
+  readonly shown: Extract<Accepted, { readonly kind: 'shown' }> | undefined;
 }
 
 /**
@@ -35,7 +40,8 @@ export function recover(
   let lastIndex: number | undefined;
   let heard: { sound: number; seconds: number; frame?: number } = { sound: 0, seconds: 0 };
   const all: (AcceptedEntry & { readonly sound: number | undefined; readonly soundsBefore: number })[] = [];
-  for (const entry of entries) {
+  const counting = withoutTakenBack(entries);
+  for (const entry of counting) {
     const { accepted, bytes } = entry;
     const { kind } = accepted;
     if (kind === 'compacted') {
@@ -65,7 +71,24 @@ export function recover(
     // It was heard, but it may be the one that says that nothing follows.
     return ends ? [{ ...entry, bytes: NOTHING_STORED, sound: undefined, heardSeconds: 0 }] : [];
   });
-  return { retaken, lastIndex, sounds };
+  const lost = counting.some(({ accepted }) => accepted.kind === 'shown' && accepted.frame > (frame ?? accepted.frame));
+  const { sound, seconds, frame: heardAt = frame ?? 0 } = heard;
+  const shown = lost ? ({ kind: 'shown', frame: heardAt, sound, seconds } as const) : undefined;
+  return { retaken, lastIndex, sounds, shown };
+}
+
+/** Frames go forward, but for a life that went back behind the frames of one before it: what was noted of those is void. */
+function withoutTakenBack(entries: readonly AcceptedEntry[]): AcceptedEntry[] {
+  let least = Number.POSITIVE_INFINITY;
+  return entries
+    .toReversed()
+    .filter(({ accepted }) => {
+      if (accepted.kind !== 'shown') return true;
+      if (accepted.frame >= least) return false;
+      least = accepted.frame;
+      return true;
+    })
+    .reverse();
 }
 
 /**
@@ -81,7 +104,7 @@ export function unsaid(entries: readonly AcceptedEntry[], frame: number): Accept
   return [
     ...words.map((accepted) => ({ accepted, bytes: NOTHING_STORED })),
     ...retaken.map(({ accepted, bytes }) => ({ accepted, bytes })),
-    ...entries.filter(({ accepted }) => accepted.kind === 'shown' && accepted.frame > frame),
+    ...withoutTakenBack(entries).filter(({ accepted }) => accepted.kind === 'shown' && accepted.frame > frame),
     // That it is over is not to be forgotten with what it said.
     ...entries.filter(({ accepted }) => accepted.kind === 'failed' || accepted.kind === 'complete'),
   ];

@@ -7,7 +7,7 @@ import type { RgbImage } from '../avatar/image.js';
 import { decodePortrait } from '../avatar/portrait.js';
 import { AppError } from '../errors.js';
 import { HlsStream, type HlsStreamOptions } from '../hls/hls-stream.js';
-import { syncFolder } from '../hls/segment-store.js';
+import { syncFolderAndFiles } from '../hls/segment-store.js';
 import { storageError } from '../hls/storage-error.js';
 import type { Logger } from '../log.js';
 import type { Instruments, SessionKind } from '../metrics/instruments.js';
@@ -226,7 +226,7 @@ export class SessionOpener {
   /** A talk that is complete is only its stream from now on: its speech and its portrait are not kept. */
   async #forgetTalk(directory: string, journal: SessionJournal, logger: Logger): Promise<void> {
     try {
-      await syncFolder(directory);
+      await syncFolderAndFiles(directory);
       await journal.forgetTalk();
       await rm(join(directory, PORTRAIT_NAME), { force: true });
     } catch (err) {

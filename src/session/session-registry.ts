@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as newUuid } from 'uuid';
+import { now } from '../clock.js';
 import { AppError } from '../errors.js';
 import { type LeftSession, leftSessions, noteActivity, removeSession, untilUnused } from '../hls/segment-store.js';
 import { shuttingDown, starting } from './refusals.js';
@@ -37,7 +38,7 @@ export class SessionRegistry {
   readonly #returning = new Set<string>();
   /** It is not known yet which these are. */
   #looking = false;
-  /** When a session was last wanted, as far as that is on disk. */
+  /** When a session was last wanted, as far as that is on disk, in milliseconds of `now()`. */
   readonly #noted = new Map<string, number>();
   #draining = false;
 
@@ -171,7 +172,7 @@ export class SessionRegistry {
     for (const { id } of usable) this.#returning.add(id);
     const removed = this.#removeLeft(left.filter((each) => !isUsable(each) && !each.inUse).map(({ id }) => id));
     const order = ({ inUse, idleMilliseconds }: LeftSession) => (inUse ? Number.POSITIVE_INFINITY : idleMilliseconds);
-    const goneBy = Date.now() + DYING_MILLISECONDS;
+    const goneBy = now() + DYING_MILLISECONDS;
     for (const { id } of usable.sort((one, other) => (order(one) < order(other) ? -1 : 1))) {
       if (this.#draining) break;
       await this.#bringBack(id, serving, goneBy);
@@ -185,7 +186,7 @@ export class SessionRegistry {
     this.#warnIfFull();
   }
 
-  /** @param goneBy when a service that still seems to be at work there should be gone, milliseconds since the epoch */
+  /** @param goneBy when a service that still seems to be at work there should be gone, milliseconds of `now()` */
   async #bringBack(id: string, serving: Promise<void>, goneBy: number): Promise<void> {
     const { hlsDirectory, logger } = this.#options;
     try {
@@ -298,16 +299,15 @@ export class SessionRegistry {
     const { hlsDirectory, logger } = this.#options;
     if ((this.#noted.get(id) ?? 0) >= lastActivity) return;
     this.#noted.set(id, lastActivity);
-    noteActivity(hlsDirectory, id, lastActivity).catch((err) => {
+    noteActivity(hlsDirectory, id, Date.now() - (now() - lastActivity)).catch((err) => {
       // Deleted meanwhile, or on a disk that takes nothing just now.
       logger.debug({ err, session: id }, 'activity not noted');
     });
   }
 
   #lookForIdle(idleMilliseconds: number): void {
-    const now = Date.now();
     for (const { id, lastActivity, state } of this.#sessions.values()) {
-      if (state === 'processing' || now - lastActivity < idleMilliseconds) {
+      if (state === 'processing' || now() - lastActivity < idleMilliseconds) {
         this.#noteActivity(id, lastActivity);
         continue;
       }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MODEL_SAMPLE_RATE } from '../audio/audio-chunk-buffer.js';
 import { decodeAudioChunk, type PcmAudio } from '../audio/decode.js';
 import type { Avatar } from '../avatar/engine.js';
+import { now } from '../clock.js';
 import { AppError } from '../errors.js';
 import type { HlsStream } from '../hls/hls-stream.js';
 import type { Logger } from '../log.js';
@@ -91,9 +92,9 @@ export class Session {
   #sounds = 0;
   /** What was taken in again, where the session came back. */
   #replay: Replay | undefined;
-  #lastActivity = Date.now();
+  #lastActivity = now();
   /** When speech was last accepted, or the session opened. */
-  #fedAt = Date.now();
+  #fedAt = now();
   #closed = false;
   /** It was closed with the service, and not deleted. */
   #filesStay = false;
@@ -177,7 +178,7 @@ export class Session {
     return !this.over && (this.live ? this.#talk.lateShare > LATE_SHARE : this.lagSeconds > LAG_SECONDS);
   }
 
-  /** Milliseconds since the epoch of the last feed or view. */
+  /** When it was last fed or viewed, in milliseconds of `now()`. */
   get lastActivity(): number {
     return this.#lastActivity;
   }
@@ -185,12 +186,12 @@ export class Session {
   /** It takes a part of the machine, or is about to: a fed talk that nobody feeds takes none. */
   get demanding(): boolean {
     if (this.over) return false;
-    return this.live || this.#talk.speaking || Date.now() - this.#fedAt < RESTING_AFTER_MILLISECONDS;
+    return this.live || this.#talk.speaking || now() - this.#fedAt < RESTING_AFTER_MILLISECONDS;
   }
 
   /** Notes that somebody still wants this session. */
   touch(): void {
-    this.#lastActivity = Date.now();
+    this.#lastActivity = now();
   }
 
   /**
@@ -271,11 +272,12 @@ export class Session {
    * @throws AppError as `feed` does
    */
   async replay(recovery: Recovery, ready?: Promise<void>): Promise<void> {
-    const { lastIndex, sounds } = recovery;
+    const { lastIndex, sounds, shown } = recovery;
     if (lastIndex !== undefined) this.#order.resumeAfter(lastIndex);
     const replay = new Replay(recovery, this.audioSampleRate);
     this.#replay = replay;
     await this.#order.run(undefined, async () => {
+      if (shown) await this.#note(shown);
       await ready;
       while (replay.next) {
         const { accepted, sound = sounds } = replay.next;
@@ -353,7 +355,7 @@ export class Session {
     await this.#take(accepted, interruptions === this.#interruptions ? pcm : undefined);
     if (pcm) this.#sounds++;
     this.#forgetSaid();
-    this.#fedAt = Date.now();
+    this.#fedAt = now();
     this.touch();
   }
 

@@ -62,7 +62,7 @@ it('does not start on the sessions of a service that runs', async () => {
   const port = await freePort();
   start({ PORT: String(port), DEVICE: 'cpu', MAX_SESSIONS: '1' });
   await healthy(`http://127.0.0.1:${port}`);
-  expect(await refusal({ DEVICE: 'cpu' })).toContain(`HLS_DIR=${hls} is used by another service that runs.`);
+  expect(await refusal({ DEVICE: 'cpu' })).toContain(`HLS_DIR=${hls} is used by another service that runs`);
 });
 
 it('can be stopped while it loads its model', async () => {

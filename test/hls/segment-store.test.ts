@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import promises from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { now } from '../../src/clock.js';
 import { processMark, runsStill } from '../../src/hls/process-mark.js';
 import {
   leftSessions,
@@ -135,7 +136,7 @@ describe('leftSessions', () => {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, '.facecast-session'), '1');
     expect(await leftSessions(join(root, 'running'))).toMatchObject([{ id: 'talk', inUse: true }]);
-    expect(await untilUnused(join(root, 'running'), 'talk', Date.now() + 300)).toBe(false);
+    expect(await untilUnused(join(root, 'running'), 'talk', now() + 300)).toBe(false);
     await expect(SegmentStore.create(folder)).rejects.toThrow('Another service is at work in');
     writeFileSync(join(folder, '.facecast-session'), '4194303');
     expect(await untilUnused(join(root, 'running'), 'talk', 0)).toBe(true);

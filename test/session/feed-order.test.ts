@@ -81,4 +81,15 @@ describe('FeedOrder', () => {
     );
     await expect(run).resolves.toBe('played');
   });
+
+  it('a leap of the time of day is no gap', async () => {
+    const order = new FeedOrder(60);
+    const early = order.run(2, async () => 'played');
+    const { now: today } = Date;
+    jest.spyOn(Date, 'now').mockImplementation(() => today() + 3_600_000);
+    await order.run(0, async () => undefined);
+    await order.run(1, async () => undefined);
+    jest.restoreAllMocks();
+    await expect(early).resolves.toBe('played');
+  });
 });

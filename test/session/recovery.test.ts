@@ -88,3 +88,28 @@ it('a session that failed has failed, however much of it is forgotten', () => {
   const complete = entry({ kind: 'complete', lastEventId: 7 });
   expect(unsaid([sound(), shown(25, 0, 1), entry({ kind: 'finish' }), complete], 25)).toContainEqual(complete);
 });
+
+it('what was noted of frames that the stream has lost does not count when it has others in their place', () => {
+  const entries = [sound(), shown(25, 0, 0.5), shown(50, 0, 1.5), sound(), shown(75, 1, 0.2)];
+  expect(recover(entries, 75).shown).toBeUndefined();
+  expect(recover(entries, undefined).shown).toBeUndefined();
+  const note = recover(entries, 25).shown!;
+  expect(note).toEqual({ kind: 'shown', frame: 25, sound: 0, seconds: 0.5 });
+  // It dies again before anything more was heard, three segments later.
+  const again = [...entries, entry(note)];
+  expect(summary(again, 100)).toEqual([
+    [0, 0.5],
+    [1, 0],
+  ]);
+  expect(summary(unsaid(again, 25), 100)).toEqual([
+    [0, 0.5],
+    [1, 0],
+  ]);
+  expect(recover(again, 25).shown).toBeUndefined();
+  expect(summary([...again, shown(50, 0, 0.75)], 60)).toEqual([
+    [0, 0.75],
+    [1, 0],
+  ]);
+  // Nothing was heard at all.
+  expect(recover(entries, 0).shown).toEqual({ kind: 'shown', frame: 0, sound: 0, seconds: 0 });
+});

@@ -100,15 +100,17 @@ beforeAll(async () => {
 beforeEach(async () => {
   hlsDirectory = await mkdtemp(join(tmpdir(), 'facecast-registry-'));
   engine = new GreyEngine();
-  registry = new SessionRegistry({
-    engine,
-    hlsDirectory,
-    maxSessions: 3,
-    maxQueuedSeconds: 3,
-    idleMinutes: 50,
-    partMilliseconds: 200,
-    logger: createLogger('silent'),
-  });
+  registry = new SessionRegistry(settings());
+});
+
+const settings = () => ({
+  engine,
+  hlsDirectory,
+  maxSessions: 3,
+  maxQueuedSeconds: 3,
+  idleMinutes: 50,
+  partMilliseconds: 200,
+  logger: createLogger('silent'),
 });
 
 afterEach(async () => {
@@ -136,6 +138,26 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
   throw new Error(`Waited in vain: ${what}`);
 }
+
+it('a session is idle by the time that went by, and not by the time of day', async () => {
+  const setting = jest.spyOn(global, 'setInterval');
+  await registry.drain(0);
+  registry = new SessionRegistry(settings());
+  const lookForIdle = setting.mock.calls[0]![0];
+  setting.mockRestore();
+  const { state, id } = await open();
+  expect(state).toBe('waiting_for_audio');
+  const { now: today } = Date;
+  jest.spyOn(Date, 'now').mockImplementation(() => today() + 24 * 3_600_000);
+  lookForIdle();
+  jest.restoreAllMocks();
+  expect(registry.get(id).state).toBe('waiting_for_audio');
+  const instant = process.hrtime.bigint() + 51n * 60n * 1_000_000_000n;
+  jest.spyOn(process.hrtime, 'bigint').mockReturnValue(instant);
+  lookForIdle();
+  jest.restoreAllMocks();
+  expect(() => registry.get(id)).toThrow('there is no such session');
+});
 
 it('asks for frames by the time they would be shown, and anew after a pause', async () => {
   const session = await open();
