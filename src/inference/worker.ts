@@ -2,9 +2,9 @@ import { parentPort, type TransferListItem, workerData } from 'node:worker_threa
 import type { Avatar } from '../avatar/engine.js';
 import { LocalEngine } from '../avatar/local-engine.js';
 import { AppError } from '../errors.js';
-import { stepBack } from './background-thread.js';
 import { isDeviceFailure } from './device-failure.js';
 import { ModelPack } from './model-pack.js';
+import { stepBack } from './step-back.js';
 import {
   STOP,
   type WorkerCall,

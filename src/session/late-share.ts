@@ -1,6 +1,6 @@
 /** How far back it is looked, and in what steps. */
 const SECONDS = 10;
-/** Fewer pictures tell nothing: while sessions are being opened, others may be late for a moment. */
+/** Fewer pictures tell nothing. */
 const LEAST = 125;
 
 /** The share of a talk's pictures that came too late, over the last ten seconds. */

@@ -192,22 +192,24 @@ it('is never so late that it keeps others from being drawn', async () => {
 
 it('takes no other session where those that are there are late, if it went by a measurement', async () => {
   const slow = await open();
-  engine.renderMilliseconds = 500;
+  engine.renderMilliseconds = 1500;
   registry.admitUpTo(3, { cautious: true });
   await slow.feed(chunk(3, true));
   await until(() => slow.lagSeconds > 1, 'late');
+  // A session has just been opened, and opening alone may have made others late.
+  await open();
+  await pause(10_100);
   await expect(registry.open(wanted())).rejects.toMatchObject({
     code: 'too_many_sessions',
-    message: expect.stringContaining('1 of the 1 sessions here are late'),
+    message: expect.stringContaining('1 of the 2 sessions here are late'),
     retryAfterSeconds: 10,
   });
   // The operator's own number is kept to.
   registry.admitUpTo(3);
   await open();
-  registry.admitUpTo(3, { cautious: true });
+  engine.renderMilliseconds = 0;
   await until(() => slow.state === 'complete', 'complete');
-  await open();
-});
+}, 60_000);
 
 it('deletes a talk whose frames wait for their turn', async () => {
   engine.waiting = true;
