@@ -31,6 +31,7 @@ export function chart(runs) {
   );
   const second = PANEL.left + PANEL.width + PANEL.gap;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" fill="#333">
+<title>Part lateness, and pictures that came too late, by the number of live sessions</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>
 ${panel(PANEL.left, 'Part lateness, ms', counts, lateness, { mark: MOST_LATENESS_MILLISECONDS, word: 'promised' })}
 ${panel(second, 'Pictures that came too late, %', counts, [{ label: '', colour: '#b0413e', values: shares }], {})}
