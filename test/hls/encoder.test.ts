@@ -148,7 +148,9 @@ describe('Encoder', () => {
   it('does not open when the system cannot make the process, and leaves the service alive', async () => {
     // fluent-ffmpeg looks at FFmpeg once before its first start: what fails here is the start itself.
     await (await open()).encoder.close();
-    const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('facecast-')).length;
+    // Of this process: tests beside this one have encoders of their own.
+    const own = `facecast-${process.pid}-`;
+    const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith(own)).length;
     const before = folders();
     const errors: unknown[] = [];
     const opening = open({ program: '/nonexistent/ffmpeg', onError: (error) => errors.push(error) });
